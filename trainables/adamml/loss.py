@@ -1,0 +1,47 @@
+"""AdaMML's losses and temperature (paper, Eq. 2 to 4)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainables.adamml.config import AdaMMLConfig, Temperature
+
+
+def temperature_at(temperature: Temperature, epoch: int, epochs: int) -> float:
+    """Temperature of ``epoch`` (0-based) of ``epochs``."""
+    rule, initial, floor = temperature.anneal.rule, temperature.initial, temperature.anneal.floor
+    share = epoch / max(1, epochs - 1)
+    value = {
+        "exponential": initial * temperature.anneal.decay**epoch,
+        "linear": initial + (floor - initial) * share,
+        "cosine": floor + (initial - floor) * 0.5 * (1 + math.cos(math.pi * share)),
+        "constant": initial,
+    }[rule]
+    return max(floor, value)
+
+
+def efficiency_loss(config: AdaMMLConfig, use_BSM: Tensor, logits_BC: Tensor, label_B: Tensor) -> Tensor:
+    """Eq. 4, or its variants, as a scalar.
+
+    With s_BM the share of segments that use m: sum over m of lambda_m * mean_b(correct_b * s_bm^2 + (1 - correct_b) *
+    gamma). ``correctness: soft``: correct_b becomes the probability of the true class, without gradient in the first
+    term and with it in the second, so that gamma acts and no setting rewards being wrong. ``penalty: mean``: sum over
+    m of lambda_m * mean(use), whatever is correct.
+    """
+    lambda_M = torch.tensor([getattr(config.lambda_, m) for m in config.data.modalities], device=use_BSM.device)
+    share_BM = use_BSM.mean(1)
+    if config.penalty == "mean":
+        return (lambda_M * share_BM.mean(0)).sum()
+    if config.correctness == "hard":
+        right_B = (logits_BC.detach().argmax(-1) == label_B).to(share_BM.dtype)
+        wrong_B = 1 - right_B
+    else:
+        probability_B = F.softmax(logits_BC, -1).gather(1, label_B[:, None])[:, 0]
+        right_B, wrong_B = probability_B.detach(), 1 - probability_B
+    used = (lambda_M * (right_B[:, None] * share_BM**2).mean(0)).sum()
+    gamma_weight = lambda_M.sum() if config.gamma_scale == "per_modality" else 1.0
+    return used + gamma_weight * config.gamma * wrong_B.mean()

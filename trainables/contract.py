@@ -1,0 +1,360 @@
+"""What a system promises, and what it is given. Importing this module imports neither torch nor Ray.
+
+A *system* is one family of adaptive networks. It declares its configuration, its training stages, the sites where it
+decides and the knobs that stay free after training; the kit trains and measures it, the explorer searches over it.
+To add one: subclass :class:`System` in ``trainables/NAME/system.py`` and add a line to ``trainables/systems.py``.
+
+Axes, everywhere: ``B`` video, ``S`` segment, ``M`` modality, ``T`` frame, ``C`` class, ``P`` setting of the knobs.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Json = Any  # what json.dumps takes: None, bool, int, float, str, list, dict with string keys
+Convention = Literal["paper", "full"]
+CONVENTIONS: tuple[Convention, ...] = ("paper", "full")
+
+
+class SystemConfig(BaseModel):
+    """Base of every system's configuration: validated once, then frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+# --- what a system declares -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A place where a network decides: ``policy.rgb`` decides use or skip once a segment."""
+
+    name: str
+    kind: Literal["categorical", "bernoulli", "continuous"]
+    axes: tuple[Literal["segment", "frame", "modality", "block", "channel"], ...]
+    choices: tuple[str, ...] = ("skip", "use")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """What can be set after training. ``by`` says what a new value costs: table arithmetic, or one more inference."""
+
+    name: str
+    default: float
+    values: tuple[float, ...]
+    by: Literal["replay", "inference"] = "replay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser:
+    """An optimiser together with its schedule: they are built, stepped, stored and resumed as one.
+
+    ``schedule``: ``constant``; ``multistep`` (times ``factor`` at each of ``milestones``, in epochs); ``cosine`` to 0;
+    ``one_cycle`` (peak ``lr`` at 30 % of the steps).
+    """
+
+    name: Literal["sgd", "adam", "adamw"]
+    lr: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "multistep", "cosine", "one_cycle"] = "constant"
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One sweep over the training videos. A joint epoch has two: recognition, then policy.
+
+    ``trains`` names the parameter groups that learn, as prefixes of parameter names (``recognition.rgb``). Every other
+    module is in eval mode and gets no gradient, unless ``frozen_mode`` is ``train`` (the AdaMML release's behaviour).
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    optimiser: Optimiser
+    frozen_mode: Literal["eval", "train"] = "eval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One named step of a system's training: the unit of work of a sweep.
+
+    ``after``: stages whose checkpoints it starts from. ``depends``: the declared subset of the configuration that can
+    change its result; nothing else of the configuration enters its key. ``candidates``: which of its epochs are
+    measured and can become operating points. ``mode``: decision mode of that measurement (see :meth:`System.modes`).
+    ``baseline``: the name under which its points appear beside the front instead of on it.
+    ``select``: which epoch's weights the next stage starts from.
+    """
+
+    name: str
+    after: tuple[str, ...] = ()
+    epochs: int
+    passes: tuple[Pass, ...]
+    batch_size: int
+    segments: int
+    modalities: tuple[str, ...]
+    candidates: Literal["none", "last", "every"] = "none"
+    mode: str = "policy"
+    baseline: str | None = None
+    select: Literal["last", "best_accuracy"] = "last"
+    recipe_version: int = 1
+    depends: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def training_passes(self) -> int:
+        """Passes over the training videos: the unit in which budgets and savings are stated."""
+        return self.epochs * len(self.passes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageJob:
+    """A stage of one configuration, addressed by its key. Everything in it is JSON, so that it can travel."""
+
+    key: str
+    system: str
+    stage: str
+    config: Mapping[str, Json]
+    seed: int
+    parents: Mapping[str, str]  # stage name -> key
+    epochs: int
+    training_passes: int
+    baseline: str | None = None
+
+
+# --- what a system is given while it trains ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Videos of one step. ``inputs``: modality -> tensor with leading axes ``BS``; ``present_BSM`` False = no signal."""
+
+    inputs: Mapping[str, torch.Tensor]
+    label_B: torch.Tensor
+    present_BSM: torch.Tensor
+    index_B: torch.Tensor  # position in Data.ids(split)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on ``device``."""
+        return Batch(
+            inputs={name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()},
+            label_B=self.label_B.to(device, non_blocking=True),
+            present_BSM=self.present_BSM.to(device, non_blocking=True),
+            index_B=self.index_B,
+        )
+
+
+class Data(Protocol):
+    """An opened data set. Batches of an epoch depend on (seed, epoch, pass) alone, so a resumed run sees the same ones."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Class names by label."""
+
+    def ids(self, split: str) -> Sequence[str]:
+        """Video ids of ``train``, ``val`` or ``test``, in a fixed order."""
+
+    def train_batches(
+        self,
+        *,
+        modalities: Sequence[str],
+        segments: int,
+        batch_size: int,
+        draw: tuple[int, ...],
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> Iterator[Batch]:
+        """Shuffled, augmented batches; ``draw`` = (seed, epoch, pass) fixes order, segments and augmentation."""
+
+    def eval_batches(
+        self, split: str, *, modalities: Sequence[str], segments: int, batch_size: int, rank: int = 0, ranks: int = 1
+    ) -> Iterator[Batch]:
+        """Every video once, in order, evenly spaced segments, no augmentation. ``index_B`` is global across ranks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """Where training stands. ``generator`` is keyed by (seed, epoch, pass, step)."""
+
+    stage: str
+    pass_name: str
+    epoch: int
+    epochs: int
+    generator: torch.Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What one step returns: the scalar to differentiate and numbers to log (averaged over the epoch by videos)."""
+
+    total: torch.Tensor
+    logs: Mapping[str, float | torch.Tensor]
+
+
+# --- what is measured -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """P settings of the knobs, scored video by video.
+
+    ``correct_PB``: whether video B is labelled right under setting P. ``gmacs_PB``: multiply-accumulates / 1e9 that its
+    decisions cost, for each convention. ``rate_PB``: for each site, the share of its units used in that video.
+    """
+
+    correct_PB: np.ndarray
+    gmacs_PB: Mapping[Convention, np.ndarray]
+    rate_PB: Mapping[str, np.ndarray]
+
+
+class Replay(Protocol):
+    """A replay table: all that one inference pass over a split gives, enough to score any setting of the replay knobs."""
+
+    @property
+    def video_ids(self) -> Sequence[str]:
+        """Ids along ``B``."""
+
+    @property
+    def label_B(self) -> np.ndarray:
+        """True classes."""
+
+    def score(self, settings: Sequence[Mapping[str, float]]) -> Scored:
+        """Score each setting (knob name -> value; a missing knob takes its default). Exact: no network runs."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What has to be stored to rebuild the table with :meth:`System.replay_from`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostTable:
+    """Multiply-accumulates a segment, for each convention: what use costs at each site, and what always runs."""
+
+    per_segment_macs: Mapping[Convention, Mapping[str, int]]  # site or modality -> MACs when used
+    always_macs: Mapping[Convention, int]  # the policy and whatever else runs for every segment
+    segments: int
+
+    def all_on_gmacs(self, convention: Convention) -> float:
+        """GMACs a video with every site used, without the policy: the plain network of the same parts."""
+        return sum(self.per_segment_macs[convention].values()) * self.segments / 1e9
+
+    def at_rates_gmacs(self, convention: Convention, rates: Mapping[str, float]) -> float:
+        """GMACs a video at mean selection rates in [0, 1], the policy included."""
+        used = sum(macs * rates[site] for site, macs in self.per_segment_macs[convention].items())
+        return (used + self.always_macs[convention]) * self.segments / 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was chosen at a site for one of its units (a segment, a frame), with the unit's place in the video."""
+
+    site: str
+    index: int
+    start_s: float
+    end_s: float
+    choice: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One video: ``probability_C`` over the classes, every decision, and what it cost (GMACs by convention)."""
+
+    probability_C: Sequence[float]
+    decisions: Sequence[Decision]
+    gmacs: Mapping[Convention, float]
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+class System(abc.ABC):
+    """One family of adaptive networks.
+
+    Declarations (``stages``, ``sites``, ``knobs``, ``data_fingerprint``) must not import torch: they run in the
+    command line and in the feather-weight trials. The rest imports it inside the method.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[SystemConfig]]
+    presets: ClassVar[Mapping[str, Mapping[str, Json]]]
+
+    @abc.abstractmethod
+    def stages(self, config: Any) -> tuple[Stage, ...]:
+        """The stages of a trial, parents before children; the last one gives the trial's own measurement."""
+
+    def baseline_stages(self, config: Any) -> Mapping[str, tuple[Stage, ...]]:
+        """Baseline name -> stages that it trains or measures beyond (and with the same names as in) ``stages``."""
+        return {}
+
+    @abc.abstractmethod
+    def sites(self, config: Any) -> tuple[Site, ...]:
+        """Where decisions are taken."""
+
+    @abc.abstractmethod
+    def knobs(self, config: Any) -> tuple[Knob, ...]:
+        """What can be set after training."""
+
+    @abc.abstractmethod
+    def data_fingerprint(self, config: Any) -> str:
+        """Hash of everything in the data that can change a result: labels, splits, files' content."""
+
+    def warnings(self, config: Any, searched: Sequence[str]) -> tuple[str, ...]:
+        """What a person should know before spending: searched fields that cannot change anything, and the like."""
+        return ()
+
+    def data_part(self, config: Any) -> Mapping[str, Json]:
+        """A configuration (as JSON) equal in all that ``open_data`` reads and at its defaults elsewhere.
+
+        Jobs whose parts are equal share one opened data set in a worker.
+        """
+        return {"data": config.data.model_dump(mode="json", by_alias=True)}
+
+    @abc.abstractmethod
+    def open_data(self, config: Any, cache: Path) -> Data:
+        """Open the data, decoding it into ``cache`` first where that has not been done."""
+
+    @abc.abstractmethod
+    def build(self, config: Any, classes: int) -> nn.Module:
+        """The untrained network. The caller has seeded torch."""
+
+    @abc.abstractmethod
+    def step(self, model: nn.Module, config: Any, batch: Batch, context: StepContext) -> Loss:
+        """Forward one training batch."""
+
+    @abc.abstractmethod
+    def cost(self, config: Any, classes: int) -> CostTable:
+        """Count the network on meta tensors: no weights, no data."""
+
+    @abc.abstractmethod
+    def replay(self, model: nn.Module, config: Any, data: Data, split: str, *, mode: str, seed: int) -> Replay:
+        """One inference pass over ``split`` (model in eval mode, no gradient) in decision ``mode``."""
+
+    @abc.abstractmethod
+    def replay_from(self, arrays: Mapping[str, np.ndarray], config: Any) -> Replay:
+        """The inverse of :meth:`Replay.arrays`; no torch."""
+
+    def predict(
+        self, model: nn.Module, config: Any, video: Path, *, knobs: Mapping[str, float], mode: str
+    ) -> Prediction:
+        """Recognise one video file, computing only what the decisions ask for.
+
+        Raises:
+            UserError: the file does not decode, or the system reads no files.
+        """
+        raise UserError(f"system {self.name} does not read video files; predict with a checkpoint of another system")
+
+    def modes(self, config: Any) -> tuple[str, ...]:
+        """Decision modes that ``replay`` knows: ``policy``, ``all_on``, ``random``, ``only.SITE``."""
+        return ("policy", "all_on", "random")

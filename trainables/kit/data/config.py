@@ -1,0 +1,163 @@
+"""All settings of the data, and the settings that the two presets use. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trainables.contract import Json, SystemConfig
+
+Modality = Literal["rgb", "audio"]
+MODALITIES: tuple[Modality, ...] = ("rgb", "audio")
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class AudioConfig(SystemConfig):
+    """Sound to log-spectrogram; see ``spectrogram``. ``mels`` None keeps the ``n_fft // 2 + 1`` linear bands.
+
+    ``mean`` and ``std`` standardise the log-spectrogram after the cache: changing them decodes nothing again.
+    """
+
+    sample_rate: int = Field(default=24_000, ge=1000)
+    n_fft: int = Field(default=511, ge=2)
+    window: int = Field(default=240, ge=2)
+    hop: int = Field(default=120, ge=1)
+    mels: int | None = Field(default=None, ge=1)
+    window_s: float = Field(default=1.28, gt=0)
+    mean: float = 0.0
+    std: float = Field(default=1.0, gt=0)
+
+    @property
+    def bands(self) -> int:
+        """Height of the spectrogram."""
+        return self.mels if self.mels is not None else self.n_fft // 2 + 1
+
+    @property
+    def steps(self) -> int:
+        """Width of a segment's spectrogram: ``window_s`` in hops."""
+        return round(self.window_s * self.sample_rate / self.hop)
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds from one column to the next."""
+        return self.hop / self.sample_rate
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.window > self.n_fft:
+            raise ValueError(f"window must not exceed n_fft {self.n_fft}, got {self.window}")
+        if self.steps < 1:
+            raise ValueError(f"window_s must hold at least one hop of {self.hop_s:g} s, got {self.window_s:g}")
+        return self
+
+
+class SegmentConfig(SystemConfig):
+    """Which frames make a segment, and how many segments a video gives.
+
+    A segment spans ``span_frames`` consecutive frames; its pictures are the frames ``offset``, ``offset + stride``, ...
+    of the span. ``grid`` puts segments on multiples of the span only.
+    """
+
+    span_frames: int = Field(default=32, ge=1)
+    frames: int = Field(default=8, ge=1)
+    stride: int = Field(default=4, ge=1)
+    offset: int = Field(default=0, ge=0)
+    grid: bool = False
+    train: int = Field(default=5, ge=1)
+    test: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        last = self.offset + (self.frames - 1) * self.stride
+        if last >= self.span_frames:
+            raise ValueError(
+                f"offset + (frames - 1) * stride must be below span_frames {self.span_frames}, got {last}: "
+                "lengthen the span or take fewer frames"
+            )
+        return self
+
+
+class AugmentConfig(SystemConfig):
+    """Changes to training inputs, made after the cache.
+
+    ``resize`` (low, high): shorter side drawn from [low, high), then a random crop of ``crop_size``; None takes the
+    centre crop. ``flip``: chance of a mirrored picture. These two are one draw per video, shared by its segments, as in
+    AdaMML. ``shift_pixels`` and ``shift_steps`` move the picture and the sound's window by up to that much, drawn for
+    each segment.
+    """
+
+    resize: tuple[int, int] | None = (256, 320)
+    flip: Probability = 0.5
+    shift_pixels: int = Field(default=0, ge=0)
+    shift_steps: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.resize is not None and not 0 < self.resize[0] < self.resize[1]:
+            raise ValueError(f"resize must be (low, high) with 0 < low < high, got {self.resize}")
+        if self.resize is not None and self.shift_pixels:
+            raise ValueError(f"shift_pixels must be 0 beside a random crop, got {self.shift_pixels}: set resize to null")
+        return self
+
+
+class DataConfig(SystemConfig):
+    """Everything about the data. The defaults are the paper's (AdaMML, section 4 and its release).
+
+    ``manifest`` is a path. ``frame_rate``: ``native`` or frames a second. ``frame_size``: shorter side of the cached
+    frames. ``crop_size``: side of the square that the networks see.
+    """
+
+    manifest: str
+    modalities: tuple[Modality, ...] = MODALITIES
+    split_seed: int = Field(default=0, ge=0)
+    frame_rate: Literal["native"] | Annotated[float, Field(gt=0)] = "native"
+    frame_size: int = Field(default=256, ge=8)
+    crop_size: int = Field(default=224, ge=8)
+    audio: AudioConfig = AudioConfig()
+    segments: SegmentConfig = SegmentConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
+            raise ValueError(f"modalities must be a choice of {', '.join(MODALITIES)}, each once, got {self.modalities}")
+        if self.crop_size > self.frame_size:
+            raise ValueError(f"crop_size must not exceed frame_size {self.frame_size}, got {self.crop_size}")
+        if self.augment.resize is not None and self.augment.resize[0] < self.crop_size:
+            raise ValueError(f"augment.resize must start at crop_size {self.crop_size} or above, got {self.augment.resize}")
+        return self
+
+
+# Settings of the two presets, without ``manifest``. ``tiny``: one 32x32 picture and 0.8 s of sound a segment. ``mean`` and
+# ``std`` there were measured over 1,200 speech-in-noise clips; they only have to be of the right size.
+DATA_PRESETS: Mapping[str, Mapping[str, Json]] = {
+    "paper": {},
+    "tiny": {
+        "frame_rate": 10.0,
+        "frame_size": 32,
+        "crop_size": 32,
+        "audio": {
+            "sample_rate": 16_000,
+            "n_fft": 400,
+            "window": 400,
+            "hop": 160,
+            "mels": 40,
+            "window_s": 0.8,
+            "mean": -4.0,
+            "std": 4.0,
+        },
+        "segments": {
+            "span_frames": 8,
+            "frames": 1,
+            "stride": 1,
+            "offset": 3,
+            "grid": True,
+            "train": 5,
+            "test": 10,
+        },
+        "augment": {"resize": None, "flip": 0.0, "shift_pixels": 2, "shift_steps": 6},
+    },
+}

@@ -1,0 +1,38 @@
+"""What identifies a data set: equal fingerprint, equal training result. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainables.kit.data.config import DataConfig
+from trainables.kit.data.hashing import Progress, default_cache, hash_files, hash_json
+from trainables.kit.data.manifest import Video, read_manifest
+from trainables.kit.data.splits import Splits, complete_splits
+
+
+def fingerprint(
+    videos: Sequence[Video], splits: Splits, cache: Path | None = None, on_progress: Progress | None = None
+) -> str:
+    """Hash over ids, labels, splits and the content of every file, in hex.
+
+    Neither the order of lines nor the place of the files enters. ``cache`` is where file hashes are remembered
+    (default: the user's cache folder), so that a second call reads no video.
+    """
+    ordered = sorted(videos, key=lambda video: video.id)
+    digests = hash_files([video.path for video in ordered], cache or default_cache(), on_progress)
+    rows = [
+        [video.id, video.label, video.label_name, splits.assignment[video.id], digest]
+        for video, digest in zip(ordered, digests, strict=True)
+    ]
+    return hash_json(rows)
+
+
+def data_fingerprint(config: DataConfig, cache: Path | None = None, on_progress: Progress | None = None) -> str:
+    """Fingerprint of the data set that ``config`` names.
+
+    Raises:
+        UserError: the manifest is missing or broken, or cannot be split.
+    """
+    manifest = read_manifest(config.manifest)
+    return fingerprint(manifest.videos, complete_splits(manifest.videos, config.split_seed), cache, on_progress)

@@ -1,0 +1,41 @@
+"""Log-spectrograms: computed once over a whole sound track, cut into segments later.
+
+Column j of a track is centred on sample ``j * hop``. A segment's own transform would centre its column j on
+``start + j * hop`` and see zeros outside the segment; cutting ``steps`` columns from the whole track at the nearest hop
+differs from that in two ways, both measured on speech in noise (16 kHz, 40 mel bands; 24 kHz, 256 bands):
+
+- the start moves to a whole hop, by at most half of one (5 ms; 2.5 ms);
+- columns whose window reaches over the segment's edge see the real neighbouring sound instead of zeros: columns 0, 1
+  and 79 of 80 with window 400 and hop 160, column 0 of 256 with window 240 and hop 120. All others are equal.
+
+Axes: ``N`` sound sample, ``T`` step (column), ``F`` band. Stored as ``TF``, so that a segment is one contiguous read.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+import trainables.kit.compat  # noqa: F401  # before torchaudio
+from trainables.kit.data.config import AudioConfig
+
+FLOOR = 1e-6
+SILENCE = math.log(FLOOR)  # the value of every band where there is no sound: not 0
+
+
+def log_spectrogram(samples_N: torch.Tensor, audio: AudioConfig) -> torch.Tensor:
+    """``log(power + 1e-6)`` as float32 ``[T, F]``, T = steps that begin within the sound, F = ``audio.bands``.
+
+    The short-time Fourier transform is centred and pads with zeros (AdaMML's setting: n_fft 511, Hann window 240, hop
+    120 at 24 kHz; 30,720 samples give 256 x 256). With ``mels`` the power passes a mel filter bank before the logarithm.
+    """
+    from torchaudio.transforms import MelScale, Spectrogram
+
+    power_FT = Spectrogram(
+        n_fft=audio.n_fft, win_length=audio.window, hop_length=audio.hop, power=2.0, center=True, pad_mode="constant"
+    )(samples_N)
+    if audio.mels is not None:
+        power_FT = MelScale(audio.mels, audio.sample_rate, n_stft=audio.n_fft // 2 + 1)(power_FT)
+    steps = math.ceil(len(samples_N) / audio.hop)
+    return torch.log(power_FT[:, :steps] + FLOOR).T.contiguous()

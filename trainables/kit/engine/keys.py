@@ -1,0 +1,75 @@
+"""Stage keys: equal key = same checkpoint. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from trainables.contract import Json, Stage, StageJob, System, SystemConfig
+
+# Raised when the engine itself trains or measures differently: every key changes, nothing old is reused.
+ENGINE_RECIPE = 1
+_KEY_CHARS = 20  # 80 bits: no collision among a billion stages
+
+
+def stage_key(
+    system: str, stage: Stage, *, data_fingerprint: str, seed: int, ranks: int, parents: Mapping[str, str]
+) -> str:
+    """Content hash of all that can change the stage's result.
+
+    That is: what the stage declares (epochs, passes, optimisers, batch and segments, the declared subset of the
+    configuration), the data, the seed, the number of ranks that share a batch, and the keys of the stages before.
+    Device, library versions and the trial's other parameters are provenance, not identity.
+    """
+    declared = dataclasses.asdict(stage)
+    del declared["baseline"]  # a label, not a cause
+    content = {
+        "engine": ENGINE_RECIPE,
+        "system": system,
+        "stage": declared,
+        "data": data_fingerprint,
+        "seed": seed,
+        "ranks": ranks,
+        "parents": dict(sorted(parents.items())),
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=list, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_CHARS]
+
+
+def stage_jobs(
+    system: System, config: SystemConfig, *, seed: int, ranks: int, stages: Sequence[Stage]
+) -> tuple[StageJob, ...]:
+    """The jobs of ``stages`` (parents before children), each addressed by its key."""
+    fingerprint = system.data_fingerprint(config)
+    dumped: Mapping[str, Json] = config.model_dump(mode="json", by_alias=True)
+    jobs: dict[str, StageJob] = {}
+    for stage in stages:
+        parents = {name: jobs[name].key for name in stage.after}
+        key = stage_key(system.name, stage, data_fingerprint=fingerprint, seed=seed, ranks=ranks, parents=parents)
+        jobs[stage.name] = StageJob(
+            key=key,
+            system=system_reference(system),
+            stage=stage.name,
+            config=dumped,
+            seed=seed,
+            parents=parents,
+            epochs=stage.epochs,
+            training_passes=stage.training_passes,
+            baseline=stage.baseline,
+        )
+    return tuple(jobs.values())
+
+
+def system_reference(system: System) -> str:
+    """The string by which :func:`trainables.systems.load_system` finds ``system`` again in another process."""
+    return f"{type(system).__module__}:{type(system).__qualname__}"
+
+
+def find_stage(system: System, config: SystemConfig, name: str) -> Stage:
+    """The declared stage or baseline stage called ``name``."""
+    for stage in (*system.stages(config), *(s for chain in system.baseline_stages(config).values() for s in chain)):
+        if stage.name == name:
+            return stage
+    raise AssertionError(f"{system.name} declares no stage {name!r}")

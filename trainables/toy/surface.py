@@ -1,0 +1,66 @@
+"""The toy's closed forms: what lambda, gamma and temperature do to it, and the front that is planted in it.
+
+Latent truth: each video b has in each segment s and modality m a relevance r_BSM in [0, 1), known in closed form.
+A recognition net of skill k gives the true class the logit strength_m * (k * r - distraction_m) and the next class
+strength_m * DIFFICULTY * d_b, where d_b in [0, 1) is the video's difficulty: segments of low relevance speak against
+the truth, so that using everything is not the best that can be done. The policy uses a
+segment when r exceeds a threshold that lambda sets; gamma and temperature set only how sharply it sees r. Hence for
+any lambda the settings with ``sharpness`` at its peak (gamma = 2, temperature 5, decay 0.965) are the planted front.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from trainables.toy.config import MODALITIES, ToyConfig
+
+MACS_PER_SEGMENT = {"rgb": 100_000_000, "audio": 10_000_000}
+POLICY_MACS_PER_SEGMENT = 2_000_000
+STRENGTH = {"rgb": 1.0, "audio": 0.6}
+DISTRACTION = {"rgb": 0.04, "audio": 0.08}
+DIFFICULTY = 0.42
+LAMBDA_HALF = {"rgb": 1.0, "audio": 0.25}  # lambda at which the threshold stands in the middle
+PEAK_GAMMA, PEAK_TEMPERATURE, PEAK_DECAY = 2.0, 5.0, 0.965
+MAX_SHARPNESS = 24.0
+
+
+def threshold(config: ToyConfig, modality: str) -> float:
+    """Relevance above which the trained policy uses a segment: lambda / (lambda + its half value), in [0, 1)."""
+    weight = getattr(config.lambda_, modality)
+    return weight / (weight + LAMBDA_HALF[modality])
+
+
+def sharpness(config: ToyConfig) -> float:
+    """How sharply the policy tells relevant from irrelevant: the product of three bumps."""
+    temperature = config.temperature
+    off_gamma = (config.gamma - PEAK_GAMMA) / 8
+    off_temperature = math.log(temperature.initial / PEAK_TEMPERATURE) / 3
+    off_decay = (temperature.anneal.decay - PEAK_DECAY) / 0.3
+    return MAX_SHARPNESS * math.exp(-(off_gamma**2) - off_temperature**2 - off_decay**2)
+
+
+def skill_after(steps: int, lr: float, start: float = 0.0) -> float:
+    """Skill after ``steps`` of gradient descent on (skill - 1)^2 / 2: the toy's learning curve."""
+    return 1 - (1 - start) * (1 - lr) ** steps
+
+
+def relevance(config: ToyConfig, split: str) -> np.ndarray:
+    """``r_BSM``: a golden-ratio sequence, squared, so that few segments matter; it differs by split and data seed."""
+    data = config.data
+    videos = {"train": data.train, "val": data.val, "test": data.test}[split]
+    shift = {"train": 0.11, "val": 0.37, "test": 0.71}[split] + 0.173 * data.seed
+    index = np.arange(videos * data.segments * len(MODALITIES)).reshape(videos, data.segments, len(MODALITIES))
+    return ((index * 0.6180339887498949 + shift + 0.29 * np.arange(videos)[:, None, None] ** 1.5) % 1.0) ** 2
+
+
+def difficulty(videos: int) -> np.ndarray:
+    """``d_B`` in [0, 1): a golden-ratio sequence."""
+    return (np.arange(videos) * 0.6180339887498949 + 0.5) % 1.0
+
+
+def labels(config: ToyConfig, split: str) -> np.ndarray:
+    """``label_B``: the classes in turn."""
+    data = config.data
+    return np.arange({"train": data.train, "val": data.val, "test": data.test}[split]) % data.classes

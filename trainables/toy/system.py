@@ -1,0 +1,187 @@
+"""A system in closed form that trains in milliseconds: it rehearses search, sweeps and faults by the path of real ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from trainables.contract import (
+    Batch,
+    CostTable,
+    Data,
+    Knob,
+    Loss,
+    Optimiser,
+    Pass,
+    Replay,
+    Site,
+    Stage,
+    StepContext,
+    System,
+)
+from trainables.kit.measure.replay import ModalityReplay
+from trainables.toy import surface
+from trainables.toy.config import MODALITIES, ToyConfig, ToyStage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+class ToySystem(System):
+    """Two make-believe modalities, three stages, a planted front (:mod:`trainables.toy.surface`)."""
+
+    name = "toy"
+    Config = ToyConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "tiny": {},
+        "paper": {"stages": {"warmup": {"epochs": 5}, "joint": {"epochs": 20}, "finetune": {"epochs": 10}}},
+    }
+
+    def stages(self, config: ToyConfig) -> tuple[Stage, ...]:
+        stages = config.stages
+        slow = {"epoch_s": config.epoch_s}
+        policy_fields = {
+            **slow,
+            "lambda": config.lambda_.model_dump(),
+            "gamma": config.gamma,
+            "temperature": config.temperature.model_dump(),
+            "fault": config.fault.model_dump(),
+        }
+        return (
+            _stage("warmup", stages.warmup, ("recognition",), depends=slow),
+            _stage(
+                "joint",
+                stages.joint,
+                ("recognition", "policy"),
+                after="warmup",
+                depends=policy_fields,
+                candidates="every",
+            ),
+            _stage(
+                "finetune", stages.finetune, ("recognition",), after="joint", depends=policy_fields, candidates="last"
+            ),
+        )
+
+    def baseline_stages(self, config: ToyConfig) -> Mapping[str, tuple[Stage, ...]]:
+        slow = {"epoch_s": config.epoch_s}
+        warmup = self.stages(config)[0]
+        return {
+            "unimodal": tuple(
+                _stage(
+                    f"unimodal.{name}",
+                    config.stages.joint,
+                    (f"recognition.{name}",),
+                    candidates="last",
+                    mode=f"only.{name}",
+                    baseline=f"unimodal.{name}",
+                    depends=slow,
+                )
+                for name in MODALITIES
+            ),
+            "weighted_fusion": (
+                warmup,
+                _stage(
+                    "weighted_fusion",
+                    config.stages.joint,
+                    ("recognition",),
+                    after="warmup",
+                    candidates="last",
+                    mode="all_on",
+                    baseline="weighted_fusion",
+                    depends=slow,
+                ),
+            ),
+        }
+
+    def sites(self, config: ToyConfig) -> tuple[Site, ...]:
+        return tuple(Site(name=name, kind="bernoulli", axes=("segment",)) for name in MODALITIES)
+
+    def knobs(self, config: ToyConfig) -> tuple[Knob, ...]:
+        return tuple(Knob(name=f"threshold.{name}", default=0.5, values=THRESHOLDS) for name in MODALITIES)
+
+    def data_fingerprint(self, config: ToyConfig) -> str:
+        return hashlib.sha256(config.data.model_dump_json().encode()).hexdigest()[:16]
+
+    def open_data(self, config: ToyConfig, cache: Path) -> Data:
+        from trainables.toy.data import ToyData
+
+        return ToyData(config)
+
+    def build(self, config: ToyConfig, classes: int) -> nn.Module:
+        from trainables.toy.model import ToyNet
+
+        return ToyNet(config, classes)
+
+    def step(self, model: nn.Module, config: ToyConfig, batch: Batch, context: StepContext) -> Loss:
+        from trainables.toy.model import ToyNet, step
+
+        assert isinstance(model, ToyNet)
+        return step(model, config, batch, context)
+
+    def cost(self, config: ToyConfig, classes: int) -> CostTable:
+        macs = dict(surface.MACS_PER_SEGMENT)
+        return CostTable(
+            per_segment_macs={"paper": macs, "full": macs},
+            always_macs={"paper": surface.POLICY_MACS_PER_SEGMENT, "full": surface.POLICY_MACS_PER_SEGMENT},
+            segments=config.data.segments,
+        )
+
+    def replay(self, model: nn.Module, config: ToyConfig, data: Data, split: str, *, mode: str, seed: int) -> Replay:
+        from trainables.kit.measure.modality import SegmentOutput, modality_replay
+        from trainables.toy.model import ToyNet
+
+        assert isinstance(model, ToyNet)
+        net = model
+
+        def forward(batch: Batch) -> SegmentOutput:
+            relevance_BSM = batch.inputs["relevance"]
+            return SegmentOutput(
+                probability_BSM=net.use_probability(relevance_BSM),
+                logits_BSMC=net.segment_logits(relevance_BSM, batch.label_B),
+                present_BSM=batch.present_BSM,
+            )
+
+        return modality_replay(
+            forward,
+            data.eval_batches(split, modalities=MODALITIES, segments=config.data.segments, batch_size=config.data.val),
+            modalities=MODALITIES,
+            video_ids=data.ids(split),
+            cost=self.cost(config, len(data.classes)),
+            mode=mode,
+            seed=seed,
+        )
+
+    def replay_from(self, arrays: Mapping[str, np.ndarray], config: ToyConfig) -> Replay:
+        return ModalityReplay.from_arrays(arrays)
+
+    def modes(self, config: ToyConfig) -> tuple[str, ...]:
+        return ("policy", "all_on", "random", *(f"only.{name}" for name in MODALITIES))
+
+
+def _stage(
+    name: str,
+    recipe: ToyStage,
+    trains: Sequence[str],
+    *,
+    after: str | None = None,
+    depends: Mapping[str, Any],
+    **measured: Any,
+) -> Stage:
+    optimiser = Optimiser(name="sgd", lr=recipe.lr)
+    return Stage(
+        name=name,
+        after=(after,) if after else (),
+        epochs=recipe.epochs,
+        passes=tuple(Pass(name=prefix.partition(".")[0], trains=(prefix,), optimiser=optimiser) for prefix in trains),
+        batch_size=1024,
+        segments=1,
+        modalities=MODALITIES,
+        depends=depends,
+        **measured,
+    )
