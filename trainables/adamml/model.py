@@ -54,7 +54,7 @@ class Policy(nn.Module):
         self.modalities = config.data.modalities
         self.rgb_size, self.rgb_every, self.audio_pool = policy.rgb_size, policy.rgb_every, policy.audio_pool
         self.feedback = policy.feedback == "logits"
-        nets = {m: _backbone(getattr(policy, m), CHANNELS[m]) for m in self.modalities}
+        nets: dict[str, Backbone] = {m: _backbone(getattr(policy, m), CHANNELS[m]) for m in self.modalities}
         self.nets = nn.ModuleDict(nets)
         dim = sum(net.dim for net in nets.values())
         layers: list[nn.Module] = []

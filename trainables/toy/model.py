@@ -25,14 +25,15 @@ class ToyNet(nn.Module):
 
     def skill(self) -> Tensor:
         """``skill_M``."""
-        return torch.stack([parameter for parameter in self.recognition.parameters()])
+        return torch.stack(list(self.recognition.parameters()))
 
     def segment_logits(self, relevance_BSM: Tensor, label_B: Tensor) -> Tensor:
         """``logits_BSMC`` as :mod:`trainables.toy.surface` states them."""
         skill_M = self.skill()
         strength_M = relevance_BSM.new_tensor([surface.STRENGTH[name] for name in MODALITIES])
         distraction_M = relevance_BSM.new_tensor([surface.DISTRACTION[name] for name in MODALITIES])
-        evidence_BSM = strength_M * (skill_M * relevance_BSM - distraction_M)
+        noise_BSM = torch.from_numpy(surface.noise(relevance_BSM.numpy())).to(relevance_BSM)
+        evidence_BSM = strength_M * (skill_M * relevance_BSM - distraction_M + noise_BSM)
         difficulty_B = torch.from_numpy(surface.difficulty(len(label_B))).to(relevance_BSM)
         against_BSM = strength_M * surface.DIFFICULTY * difficulty_B[:, None, None].expand_as(relevance_BSM)
         return self._to_class(evidence_BSM, label_B) + self._to_class(against_BSM, (label_B + 1) % self.classes)

@@ -1,11 +1,12 @@
 """The toy's closed forms: what lambda, gamma and temperature do to it, and the front that is planted in it.
 
 Latent truth: each video b has in each segment s and modality m a relevance r_BSM in [0, 1), known in closed form.
-A recognition net of skill k gives the true class the logit strength_m * (k * r - distraction_m) and the next class
-strength_m * DIFFICULTY * d_b, where d_b in [0, 1) is the video's difficulty: segments of low relevance speak against
-the truth, so that using everything is not the best that can be done. The policy uses a
-segment when r exceeds a threshold that lambda sets; gamma and temperature set only how sharply it sees r. Hence for
-any lambda the settings with ``sharpness`` at its peak (gamma = 2, temperature 5, decay 0.965) are the planted front.
+A recognition net of skill k gives the true class the logit strength_m * (k * r - distraction_m + n_BSM) and the next
+class strength_m * DIFFICULTY * d_b, where d_b in [0, 1) is the video's difficulty and n_BSM is what no policy sees.
+Segments of low relevance speak against the truth, so that using everything is not the best that can be done, and using
+few is a gamble. The policy uses a segment when r exceeds a threshold that lambda sets; gamma and temperature set only
+how sharply it sees r. Hence for any lambda the settings with ``sharpness`` at its peak (gamma = 2, temperature 5, decay
+0.965) are the planted front.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ MACS_PER_SEGMENT = {"rgb": 100_000_000, "audio": 10_000_000}
 POLICY_MACS_PER_SEGMENT = 2_000_000
 STRENGTH = {"rgb": 1.0, "audio": 0.6}
 DISTRACTION = {"rgb": 0.04, "audio": 0.08}
-DIFFICULTY = 0.42
+DIFFICULTY = 0.3
+NOISE = 2.2
 LAMBDA_HALF = {"rgb": 1.0, "audio": 0.25}  # lambda at which the threshold stands in the middle
 PEAK_GAMMA, PEAK_TEMPERATURE, PEAK_DECAY = 2.0, 5.0, 0.965
 MAX_SHARPNESS = 24.0
@@ -53,6 +55,12 @@ def relevance(config: ToyConfig, split: str) -> np.ndarray:
     shift = {"train": 0.11, "val": 0.37, "test": 0.71}[split] + 0.173 * data.seed
     index = np.arange(videos * data.segments * len(MODALITIES)).reshape(videos, data.segments, len(MODALITIES))
     return ((index * 0.6180339887498949 + shift + 0.29 * np.arange(videos)[:, None, None] ** 1.5) % 1.0) ** 2
+
+
+def noise(like_BSM: np.ndarray) -> np.ndarray:
+    """``n_BSM`` in +- NOISE / 2, of the shape of ``like_BSM``: a quasi-random sequence unrelated to the relevance."""
+    index = np.arange(like_BSM.size).reshape(like_BSM.shape)
+    return NOISE * ((index * 0.7548776662466927 + 0.37 * np.arange(len(like_BSM))[:, None, None] ** 1.3) % 1.0 - 0.5)
 
 
 def difficulty(videos: int) -> np.ndarray:

@@ -110,7 +110,9 @@ class Assembler:
 
     def _sounding(self, video_B: np.ndarray, first_BS: np.ndarray) -> np.ndarray:
         """Whether any of the window lies within the sound track."""
-        return (first_BS < self.clips.timeline.sound_steps_N[video_B][:, None]) & (first_BS + self.config.audio.steps > 0)
+        return (first_BS < self.clips.timeline.sound_steps_N[video_B][:, None]) & (
+            first_BS + self.config.audio.steps > 0
+        )
 
     def _rgb(self, video_B: np.ndarray, index_BST: np.ndarray, _: np.ndarray, draws: Draws | None) -> torch.Tensor:
         config = self.config

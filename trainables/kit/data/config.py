@@ -99,7 +99,9 @@ class AugmentConfig(SystemConfig):
         if self.resize is not None and not 0 < self.resize[0] < self.resize[1]:
             raise ValueError(f"resize must be (low, high) with 0 < low < high, got {self.resize}")
         if self.resize is not None and self.shift_pixels:
-            raise ValueError(f"shift_pixels must be 0 beside a random crop, got {self.shift_pixels}: set resize to null")
+            raise ValueError(
+                f"shift_pixels must be 0 beside a random crop, got {self.shift_pixels}: set resize to null"
+            )
         return self
 
 
@@ -123,11 +125,15 @@ class DataConfig(SystemConfig):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
-            raise ValueError(f"modalities must be a choice of {', '.join(MODALITIES)}, each once, got {self.modalities}")
+            raise ValueError(
+                f"modalities must be a choice of {', '.join(MODALITIES)}, each once, got {self.modalities}"
+            )
         if self.crop_size > self.frame_size:
             raise ValueError(f"crop_size must not exceed frame_size {self.frame_size}, got {self.crop_size}")
         if self.augment.resize is not None and self.augment.resize[0] < self.crop_size:
-            raise ValueError(f"augment.resize must start at crop_size {self.crop_size} or above, got {self.augment.resize}")
+            raise ValueError(
+                f"augment.resize must start at crop_size {self.crop_size} or above, got {self.augment.resize}"
+            )
         return self
 
 

@@ -40,12 +40,12 @@ def hash_files(paths: Sequence[Path], cache: Path, on_progress: Progress | None 
     known = _read(cache / HASHES_FILE)
     stats = [path.stat() for path in paths]
     signatures = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-    unread = [
-        index for index, path in enumerate(paths) if known.get(str(path), [None])[:2] != signatures[index]
-    ]
+    unread = [index for index, path in enumerate(paths) if known.get(str(path), [None])[:2] != signatures[index]]
     fresh: dict[str, list[Json]] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # hashlib lets go of the interpreter lock
-        for done, (index, digest) in enumerate(zip(unread, pool.map(_hash, [paths[i] for i in unread]), strict=True), 1):
+        for done, (index, digest) in enumerate(
+            zip(unread, pool.map(_hash, [paths[i] for i in unread]), strict=True), 1
+        ):
             fresh[str(paths[index])] = [*signatures[index], digest]
             if on_progress is not None:
                 on_progress(done, len(unread))

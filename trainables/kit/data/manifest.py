@@ -114,7 +114,9 @@ class _Reader:
             problems.append(f"label {video.label} is {name!r} on line {first}, got label_name {video.label_name!r}")
         label, first = self._label_of_name.setdefault(video.label_name, (video.label, number))
         if label != video.label:
-            problems.append(f"label_name {video.label_name!r} is label {label} on line {first}, got label {video.label}")
+            problems.append(
+                f"label_name {video.label_name!r} is label {label} on line {first}, got label {video.label}"
+            )
         return problems
 
     def whole(self) -> list[str]:
@@ -127,7 +129,9 @@ class _Reader:
             problems.append(f"labels must count from 0 without gaps, got {sorted(self._name_of_label)[:10]}")
         given = Counter(video.split is not None for video in self.rows)
         if len(given) == 2:
-            problems.append(f"split must be given for every video or for none, got {given[True]} with and {given[False]} without")
+            problems.append(
+                f"split must be given for every video or for none, got {given[True]} with and {given[False]} without"
+            )
         return problems
 
 

@@ -49,8 +49,8 @@ class ClipFiles:
         self._cache = cache
         self._shas = shas
         self._open: OrderedDict[int, Clip] = OrderedDict()
-        records = [cache.entry(sha) for sha in shas]
-        assert all(records), "ClipCache.build comes before reading"
+        records = [record for sha in shas if (record := cache.entry(sha)) is not None]
+        assert len(records) == len(shas), "ClipCache.build comes before reading"
         self.timeline = make_timeline(
             [np.asarray(record["edges_s"]) for record in records],
             [record["sound_start_s"] for record in records],

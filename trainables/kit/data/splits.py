@@ -68,7 +68,10 @@ def complete_splits(videos: Sequence[Video], seed: int) -> Splits:
     if empty:
         raise InvalidInput(
             "splits",
-            [f"{name} must hold at least one video, got none of {len(videos)}; add videos or name the splits" for name in empty],
+            [
+                f"{name} must hold at least one video, got none of {len(videos)}; add videos or name the splits"
+                for name in empty
+            ],
         )
     return Splits(assignment=made, rule=rule, seed=seed)
 

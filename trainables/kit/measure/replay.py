@@ -77,9 +77,10 @@ class ModalityReplay:
         return sums, rates
 
     def _gmacs(self, convention: Convention, rate_PB: Mapping[str, np.ndarray], segments: int) -> np.ndarray:
-        always = np.float64(self.cost.always_macs[convention])
-        used = sum(rate_PB[name] * np.float64(self.cost.per_segment_macs[convention][name]) for name in self.modalities)
-        return (used + always) * segments / 1e9
+        macs_PB = np.full_like(rate_PB[self.modalities[0]], self.cost.always_macs[convention], dtype=np.float64)
+        for name in self.modalities:
+            macs_PB += rate_PB[name].astype(np.float64) * self.cost.per_segment_macs[convention][name]
+        return macs_PB * segments / 1e9
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays; strings as UTF-8 bytes, so that they fit into safetensors."""
