@@ -1,0 +1,364 @@
+"""The Optuna study of a sweep, kept by ask and tell: which trials there are, their parameters, values and states.
+
+Together with the stage store it is all that a sweep must not lose. It lies in one journal file, one line an
+operation; whoever opens it to write holds a lock, and whatever a killed writer left half done is put right then.
+"""
+
+from __future__ import annotations
+
+import collections
+import fcntl
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.samplers import RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from explorer.errors import SweepBusy, SweepMismatch, UserError
+from explorer.search.distributions import to_distributions
+from explorer.search.known import Known, Proposal
+from explorer.search.samplers import load_sampler
+from explorer.search.samplers.random import propose as propose_random
+from explorer.spec.constraint import Constraint
+from explorer.spec.dimension import Choice, Dimension, Int, Value
+
+Ended = Literal["COMPLETE", "PRUNED", "FAIL"]
+Params = Mapping[str, Value]
+
+# User attributes of a trial.
+CHAIN = "chain"  # {stage: key}
+KNEW = "knew"  # {"trials": how many there were when it was asked, "running": which of them had not ended}
+SWEPT = "swept"  # it was running when its process died; it is run again under another number
+RESUMES = "resumes"  # the number under which it was run before
+REASON = "reason"  # why it failed
+# User attributes of the study.
+IDENTITY = "identity"
+BASELINES = "baselines"  # {name: {stage: key}}
+
+_ATTEMPTS = 8  # proposals of the sampler before random ones are tried
+_RANDOM_ATTEMPTS = 1000
+_CONSTRAINT_ATTR = "constraints"  # Optuna's own prefix of what set_constraint stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A trial to run."""
+
+    number: int
+    params: Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched, and how. ``objectives``: metric -> ``max`` or ``min``, in the order of a trial's values.
+
+    ``identity``: what must be the same when the sweep is resumed; a change of it is refused by name.
+    """
+
+    name: str
+    search: Mapping[str, Dimension]
+    objectives: Mapping[str, str]
+    constraints: Sequence[Constraint] = ()
+    sampler: str = "tpe"
+    seed: int = 0
+    first_points: Sequence[Params] = ()
+    identity: Mapping[str, Any] | None = None
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The objectives' directions in Optuna's words."""
+        return tuple({"max": "maximize", "min": "minimize"}[way] for way in self.objectives.values())
+
+
+class StudyBook:
+    """Asks for trials and is told how they ended. One process at a time; not for several threads.
+
+    ``trials`` is the budget; None = no limit. A trial that was swept and is run again counts once.
+
+    Raises:
+        SweepBusy: another process has the study open.
+        SweepMismatch: the study was begun for another search.
+    """
+
+    def __init__(self, path: Path, search: Search, *, trials: int | None = None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.path = path
+        self.search = search
+        self.trials = trials
+        self._distributions = to_distributions(search.search)
+        self._propose = load_sampler(search.sampler)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(path, search.name)
+        try:
+            _mend(path)
+            self._storage = JournalStorage(JournalFileBackend(str(path)))
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=search.name,
+                directions=list(search.directions),
+                sampler=RandomSampler(seed=0),  # never asked: proposals are made in a scratch study
+                load_if_exists=True,
+            )
+            self._id = self._storage.get_study_id_from_name(search.name)
+            self._check_identity()
+            self._sweep_up()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def close(self) -> None:
+        """Let another process write. The book must not be used any more."""
+        self._lock.close()
+
+    # --- ask ----------------------------------------------------------------------------------------------------------
+
+    def ask(self, chain_of: Callable[[Params], Mapping[str, str]] | None = None) -> Asked | None:
+        """The next trial, or None where the budget is used up or the search holds no other point.
+
+        Queued points come first (the first points, and those to be run again). ``chain_of`` gives the stage keys that
+        are written beside the trial; a point that it refuses with a ``UserError`` becomes a failed trial, and the next
+        one is asked for.
+        """
+        while not self.budget_is_used_up():
+            trials = self._all()
+            if any(trial.state == TrialState.WAITING for trial in trials):
+                asked = self._ask_queued()
+            else:
+                new = self._ask_sampler(trials)
+                if new is None:
+                    return None
+                asked = new
+            if chain_of is None:
+                return asked
+            try:
+                self._note(asked.number, CHAIN, dict(chain_of(asked.params)))
+            except UserError as error:
+                self.tell(asked.number, state="FAIL", attrs={REASON: str(error)})
+            else:
+                return asked
+        return None
+
+    def _ask_queued(self) -> Asked:
+        queued = self._study.ask(self._distributions)
+        return Asked(number=queued.number, params={path: queued.params[path] for path in self.search.search})
+
+    def _ask_sampler(self, trials: Sequence[FrozenTrial]) -> Asked | None:
+        running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+        known = self._known(trials, running=running)
+        proposal = self._new_point(known, trials)
+        if proposal is None:
+            return None
+        # One line in the journal: a process that is killed leaves the whole trial or none of it.
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(proposal.params),
+            distributions=self._distributions,
+            user_attrs={KNEW: {"trials": len(trials), "running": running}},
+            system_attrs=dict(proposal.system_attrs),
+        )
+        trial_id = self._storage.create_new_trial(self._id, template_trial=template)
+        number = self._storage.get_trial(trial_id).number
+        assert number == known.number, f"the study has two writers: expected trial {known.number}, got {number}"
+        return Asked(number=number, params=proposal.params)
+
+    def ask_again(self, number: int) -> Params | None:
+        """What the sampler proposes for trial ``number`` from what it knew then; None for a queued point.
+
+        It equals what was proposed: the whole search can be replayed from its record.
+        """
+        trials = self._all()
+        knew = trials[number].user_attrs.get(KNEW)
+        if knew is None:
+            return None
+        before = trials[: knew["trials"]]
+        proposal = self._new_point(self._known(before, running=knew["running"]), before)
+        assert proposal is not None
+        return proposal.params
+
+    def budget_is_used_up(self) -> bool:
+        """Whether as many trials were begun as the budget allows."""
+        begun = sum(count for state, count in self.counts().items() if state != "WAITING")
+        return self.trials is not None and begun >= self.trials
+
+    def _known(self, trials: Sequence[FrozenTrial], *, running: Sequence[int]) -> Known:
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        seen = tuple(
+            _as_running(trial) if trial.number in running else trial
+            for trial in trials
+            if trial.number in running or trial.state in states
+        )
+        return Known(
+            search=self.search.search,
+            directions=self.search.directions,
+            trials=seen,
+            seed=self.search.seed,
+            number=len(trials),
+        )
+
+    def _new_point(self, known: Known, trials: Sequence[FrozenTrial]) -> Proposal | None:
+        """The first proposal that no trial has had; None where every point of the search has been tried."""
+        tried = {_identity(queued_params(trial)) for trial in trials}
+        size = _points(self.search.search)
+        if size is not None and len(tried) >= size:
+            return None
+        attempts = itertools.chain(
+            (self._propose(replace(known, attempt=attempt)) for attempt in range(_ATTEMPTS)),
+            (propose_random(replace(known, attempt=_ATTEMPTS + attempt)) for attempt in range(_RANDOM_ATTEMPTS)),
+        )
+        return next((proposal for proposal in attempts if _identity(proposal.params) not in tried), None)
+
+    # --- tell ---------------------------------------------------------------------------------------------------------
+
+    def tell(
+        self,
+        number: int,
+        values: Mapping[str, float] | None = None,
+        state: Ended = "COMPLETE",
+        attrs: Mapping[str, Any] | None = None,
+    ) -> Ended:
+        """End trial ``number``. Returns the state it was given.
+
+        ``values``: metric -> value, of full fidelity. COMPLETE without a finite value for each objective and each
+        constraint becomes FAIL; PRUNED and FAIL keep no values.
+        """
+        notes = dict(attrs or {})
+        if state == "COMPLETE":
+            wanted = dict.fromkeys([*self.search.objectives, *(c.metric for c in self.search.constraints)])
+            missing = [metric for metric in wanted if not math.isfinite((values or {}).get(metric, math.nan))]
+            if missing:
+                state = "FAIL"
+                notes.setdefault(REASON, f"no finite value of {', '.join(missing)}")
+        for name, value in notes.items():
+            self._note(number, name, value)
+        if state == "COMPLETE":
+            assert values is not None
+            trial = optuna.Trial(self._study, self._trial_id(number))
+            for constraint in dict.fromkeys(self.search.constraints):
+                trial.set_constraint(str(constraint), constraint.excess(values))
+            # The state comes last: what is written before it is taken back by nobody if the process dies here.
+            self._study.tell(number, [float(values[metric]) for metric in self.search.objectives])
+        else:
+            self._study.tell(number, state=TrialState[state])
+        return state
+
+    def set_attr(self, name: str, value: Any) -> None:
+        """Note something about the sweep, for example ``BASELINES``."""
+        self._study.set_user_attr(name, value)
+
+    def counts(self) -> dict[str, int]:
+        """Number of trials in each state (WAITING, RUNNING, COMPLETE, PRUNED, FAIL), without swept ones."""
+        states = collections.Counter(t.state.name for t in self._all() if not t.user_attrs.get(SWEPT))
+        return {state.name: states.get(state.name, 0) for state in TrialState}
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def _all(self) -> list[FrozenTrial]:
+        return self._storage.get_all_trials(self._id, deepcopy=False)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _note(self, number: int, name: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(self._trial_id(number), name, value)
+
+    def _check_identity(self) -> None:
+        wanted = dict(self.search.identity or {})
+        found = self._study.user_attrs.get(IDENTITY)
+        if found is None:
+            self._study.set_user_attr(IDENTITY, wanted)
+            return
+        changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+        if changed:
+            told = "; ".join(f"{name} was {found.get(name)!r} and is {wanted.get(name)!r}" for name in changed)
+            raise SweepMismatch(
+                f"the sweep {self.search.name!r} was begun with another search space: {told}. "
+                "Give the new one another name, or put the old values back to go on with the old one"
+            )
+
+    def _sweep_up(self) -> None:
+        """Queue the first points of a new study, and once more what was running when the last process died."""
+        trials = self._all()
+        if not trials:
+            for point in _distinct(self.search.first_points):
+                self._study.enqueue_trial(dict(point))
+            return
+        queued = {trial.user_attrs.get(RESUMES) for trial in trials}
+        for trial in trials:
+            if trial.state != TrialState.RUNNING:
+                continue
+            # A process may die between any two of these lines; each may be repeated.
+            if trial.number not in queued:
+                self._study.enqueue_trial(queued_params(trial), user_attrs={RESUMES: trial.number})
+            self._note(trial.number, SWEPT, True)
+            self._study.tell(trial.number, state=TrialState.FAIL)
+
+
+def queued_params(trial: FrozenTrial) -> dict[str, Value]:
+    """The parameters of a trial, also while some or all of them are only queued."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def _lock(path: Path, name: str) -> Any:
+    """Hold the study for writing. The kernel lets go of it when this process ends, however it ends."""
+    file = path.with_name(path.name + ".writer").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        message = f"the sweep {name!r} is being run by another process (it holds {path}); wait for it or stop it"
+        raise SweepBusy(message) from None
+    return file
+
+
+def _mend(path: Path) -> None:
+    """Remove what a killed writer left: Optuna's lock (else 30 s of waiting) and a half-written last line."""
+    with suppress(FileNotFoundError):
+        path.with_name(path.name + ".lock").unlink()
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+
+
+def _as_running(trial: FrozenTrial) -> FrozenTrial:
+    """``trial`` as it was before it ended."""
+    attrs = {k: v for k, v in trial.system_attrs.items() if not k.startswith(_CONSTRAINT_ATTR)}
+    return create_trial(
+        state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions, system_attrs=attrs
+    )
+
+
+def _identity(params: Params) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((path, repr(value)) for path, value in params.items()))
+
+
+def _distinct(points: Sequence[Params]) -> Iterator[Params]:
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    for point in points:
+        if _identity(point) not in seen:
+            seen.add(_identity(point))
+            yield point
+
+
+def _points(search: Mapping[str, Dimension]) -> int | None:
+    """How many points a search holds; None = a continuum."""
+    size = 1
+    for dimension in search.values():
+        if isinstance(dimension, Choice):
+            size *= len(dimension.values)
+        elif isinstance(dimension, Int):
+            size *= dimension.high - dimension.low + 1
+        else:
+            return None
+    return size

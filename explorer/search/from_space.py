@@ -1,0 +1,45 @@
+"""The search that a search space describes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from explorer.search.book import Search
+from explorer.spec.check import FILE_PATHS
+from explorer.spec.draws import default_point
+from explorer.spec.fields import leaf_paths, value_at
+from explorer.spec.space import SearchSpace
+
+
+def search_of(space: SearchSpace) -> Search:
+    """What to ask and tell about; the configuration's own values are the first point."""
+    return Search(
+        name=space.name,
+        search=space.search,
+        objectives=space.objectives,
+        constraints=space.parsed_constraints,
+        sampler=space.sampler,
+        seed=space.seed,
+        first_points=(default_point(space),),
+        identity=identity(space),
+    )
+
+
+def identity(space: SearchSpace) -> dict[str, Any]:
+    """What may not change between the beginning of a sweep and its resumption, one entry a value.
+
+    Budget, resources, storage and tracking may. So may the place of the manifest: what it holds enters the stage keys.
+    """
+    files = {".".join(path) for path in FILE_PATHS}
+    flat = {
+        "system": space.system,
+        "objectives": dict(space.objectives),
+        "constraints": list(space.constraints),
+        "sampler": space.sampler,
+        "seed": space.seed,
+        **{f"search.{path}": dimension.raw() for path, dimension in space.search.items()},
+        **{path: value_at(space.config, path) for path in leaf_paths(space.config) if path not in files},
+    }
+    normal: dict[str, Any] = json.loads(json.dumps(flat))
+    return normal

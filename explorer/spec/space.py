@@ -1,0 +1,178 @@
+"""The search space: what one YAML file says, validated and frozen. Nothing below this layer reads raw YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+
+from explorer.errors import SpecError
+from explorer.spec.constraint import METRICS, Constraint, parse_constraint
+from explorer.spec.dimension import Dimension, Value, parse_dimension
+from explorer.spec.fields import with_value
+from trainables.contract import System, SystemConfig
+from trainables.systems import load_system
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TAKEN = ("store", "cache")  # folders of the storage that all its sweeps share
+
+ParsedDimension = Annotated[
+    Dimension, PlainValidator(parse_dimension), PlainSerializer(lambda dimension: dimension.raw())
+]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(_Frozen):
+    """When a sweep ends: at whichever given limit comes first. A finished sweep may be resumed with a larger one.
+
+    ``passes``: passes over the training videos, shared stages counted once. ``hours``: wall clock.
+    """
+
+    trials: int | None = Field(default=None, ge=1)
+    passes: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Budget:
+        if self.trials is None and self.passes is None and self.hours is None:
+            raise ValueError("a budget must give at least one of trials, passes, hours")
+        return self
+
+
+class Resources(_Frozen):
+    """What one worker group takes. ``workers``: ranks that share a batch. ``groups``: None = as many as fit."""
+
+    workers: int = Field(default=1, ge=1)
+    groups: int | None = Field(default=None, ge=1)
+    cpus_per_worker: float = Field(default=1, gt=0)
+    gpus_per_worker: float = Field(default=0, ge=0)
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str):
+        if not _NAME.fullmatch(value):
+            raise ValueError(
+                f"a name must be letters, digits, '.', '_' and '-' (it becomes a folder), 100 at most; found {value!r}"
+            )
+        if value in _TAKEN:
+            raise ValueError(f"the names {' and '.join(_TAKEN)} are folders that all sweeps share; found {value!r}")
+    return value
+
+
+def _objective(value: Any, metric: str) -> str | None:
+    if metric not in METRICS:
+        return f"unknown objective {metric!r}; allowed: {', '.join(f'{m}: {d}' for m, d in METRICS.items())}"
+    if value != METRICS[metric]:
+        return f"the objective {metric} must be {METRICS[metric]!r}; found {value!r}"
+    return None
+
+
+def _objectives(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        wrong = [text for metric, direction in value.items() if (text := _objective(direction, metric))]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        if not value:
+            raise ValueError(f"at least one objective is needed; allowed: {', '.join(METRICS)}")
+    return value
+
+
+def _constraint(value: Any) -> Any:
+    parse_constraint(value)
+    return value
+
+
+class SearchSpace(_Frozen):
+    """A sweep as described by one YAML file. ``config`` is what the system's own configuration is made of.
+
+    ``storage`` and the manifest are absolute, whatever the YAML said, so that it means the same in every process.
+    """
+
+    name: Annotated[str, BeforeValidator(_name)]
+    system: str
+    preset: str = "tiny"
+    config: dict[str, Any] = Field(default_factory=dict)
+    search: dict[str, ParsedDimension] = Field(default_factory=dict)
+    objectives: Annotated[dict[str, Literal["max", "min"]], BeforeValidator(_objectives)] = Field(
+        default={"accuracy": "max", "gflops": "min"}
+    )
+    constraints: tuple[Annotated[str, BeforeValidator(_constraint)], ...] = ()
+    baselines: tuple[str, ...] = ()
+    sampler: str = "tpe"
+    budget: Budget = Budget(trials=16)
+    resources: Resources = Resources()
+    storage: str = "./runs"
+    tracking: str = ""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @property
+    def folder(self) -> Path:
+        """Where this sweep keeps what is its own: ``space.yaml``, ``study.journal``, ``front.json``."""
+        return Path(self.storage) / self.name
+
+    @property
+    def store_folder(self) -> Path:
+        """The stage store, shared by all sweeps of the storage."""
+        return Path(self.storage) / "store"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Decoded media, shared by all sweeps of the storage."""
+        return Path(self.storage) / "cache"
+
+    @property
+    def parsed_constraints(self) -> tuple[Constraint, ...]:
+        """``constraints``, parsed."""
+        return tuple(parse_constraint(text) for text in self.constraints)
+
+    def load_system(self) -> System:
+        """The system that is searched."""
+        return load_system(self.system)
+
+    def base_config(self) -> SystemConfig:
+        """The configuration without any searched value."""
+        return self.configure({})
+
+    def configure(self, params: Mapping[str, Value]) -> SystemConfig:
+        """The configuration with ``params`` (dotted path -> value) set.
+
+        Raises:
+            SpecError: the values, each allowed by itself, are refused together.
+        """
+        raw: Mapping[str, Any] = self.config
+        for path, value in params.items():
+            raw = with_value(raw, path, value)
+        try:
+            return self.load_system().Config.model_validate(raw)
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+            raise SpecError(f"{self.name} with {dict(params)}", problems) from error
+
+    def dump(self) -> dict[str, Any]:
+        """As one would write it in YAML, every value spelled out; JSON-able. Loading it gives an equal space."""
+        dumped = self.model_dump(mode="json")
+        config = dumped.pop("config")
+        return {**dumped, **config}
+
+    def to_yaml(self) -> str:
+        """:meth:`dump` as YAML text, for ``space.yaml``."""
+        return yaml.safe_dump(self.dump(), sort_keys=False, allow_unicode=True, width=120)
+
+
+RESERVED: tuple[str, ...] = tuple(name for name in SearchSpace.model_fields if name != "config")

@@ -1,0 +1,5 @@
+"""The stage store: stage key -> checkpoint."""
+
+from explorer.store.store import Store
+
+__all__ = ["Store"]

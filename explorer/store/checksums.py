@@ -1,0 +1,57 @@
+"""Checksums of the files in a folder, and making sure that they have reached the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+CHECKSUMS = "checksums.json"  # {file relative to the folder: {"sha256": hex, "bytes": n}}
+
+
+def write_checksums(folder: Path) -> None:
+    """Write ``checksums.json`` over all files of ``folder``."""
+    sums = {str(f.relative_to(folder)): {"sha256": _sha256(f), "bytes": f.stat().st_size} for f in _files(folder)}
+    (folder / CHECKSUMS).write_text(json.dumps(sums, indent=1, sort_keys=True))
+
+
+def broken_files(folder: Path, *, only: str | None = None) -> tuple[str, ...]:
+    """The files (or ``only`` that one) which are not as ``checksums.json`` says; that file itself if it is no JSON."""
+    try:
+        sums = json.loads((folder / CHECKSUMS).read_bytes())
+        wanted = {name: sums[name] for name in ([only] if only else sums)}
+        return tuple(name for name, expected in wanted.items() if not _is_whole(folder / name, expected))
+    except (OSError, ValueError, KeyError, TypeError):
+        return (CHECKSUMS,)
+
+
+def fsync_folder(folder: Path, *, deep: bool = True) -> None:
+    """Wait until the folder's entries, and with ``deep`` all files and folders below it, are on the disk."""
+    if deep:
+        for path in sorted(folder.rglob("*")):
+            _fsync(path)
+    _fsync(folder)
+
+
+def _is_whole(file: Path, expected: dict[str, str | int]) -> bool:
+    # The size first: it tells a truncated file without reading it.
+    return file.is_file() and file.stat().st_size == expected["bytes"] and _sha256(file) == expected["sha256"]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / CHECKSUMS)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,153 @@
+"""The stage store: stage key -> checkpoint folder. Whole or absent, never half; checksummed; first come, first kept.
+
+    ROOT/KEY/              a published checkpoint: its files and checksums.json
+    ROOT/.work/AREA/KEY/   where a stage is being trained; stays when its process is killed, so that it can go on
+    ROOT/.broken/          checkpoints that failed their checksum, moved out of the way
+
+Works on any folder with atomic rename: a local disk or NFS.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import CheckpointMissing
+from explorer.store.checksums import CHECKSUMS, broken_files, fsync_folder, write_checksums
+
+STAGE_INFO = "stage.json"
+POINTS = "points.json"
+_WORK = ".work"
+_BROKEN = ".broken"
+
+
+class Store:
+    """The checkpoints below ``root``.
+
+    ``area`` separates the working folders of those who may train the same key at the same time: give a sweep its name.
+    Within an area there must be one trainer a key.
+    """
+
+    def __init__(self, root: Path, *, area: str = "default") -> None:
+        self.root = Path(root)
+        self._area = area
+        self._verified: set[str] = set()
+
+    def has(self, key: str) -> bool:
+        """Whether the store holds ``key`` whole. The first time in a process, its checksums are compared."""
+        folder = self._folder(key)
+        if not (folder / CHECKSUMS).is_file():
+            return False
+        if key not in self._verified:
+            if broken_files(folder):
+                self._move_aside(key)
+                return False
+            self._verified.add(key)
+        return True
+
+    def path(self, key: str) -> Path:
+        """The folder of ``key``'s checkpoint, verified as in :meth:`has`.
+
+        Raises:
+            CheckpointMissing: there is none, or it failed its checksum (and is gone now: train it again).
+        """
+        if not self.has(key):
+            raise CheckpointMissing(key)
+        return self._folder(key)
+
+    def work(self, key: str) -> Path:
+        """The working folder of ``key``: the same at each call and in each process of this area."""
+        folder = self.root / _WORK / self._area / _checked(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def publish(self, key: str, folder: Path) -> Path:
+        """Make ``folder`` the checkpoint of ``key``, in one atomic step, and clear the working folder.
+
+        ``folder`` is taken, not copied, if it lies below the store. Where another process has published ``key``
+        before, its checkpoint stays and ours is dropped. Returns the folder of the checkpoint.
+        """
+        final = self._folder(key)
+        ours = self._inside(folder)
+        write_checksums(ours)
+        fsync_folder(ours)
+        while not _renamed(ours, final):
+            if self.has(key):  # another process was first
+                shutil.rmtree(ours)
+                break
+            self._move_aside(key)  # what stands there is not whole
+        else:
+            fsync_folder(self.root, deep=False)
+            self._verified.add(key)
+        shutil.rmtree(self.root / _WORK / self._area / key, ignore_errors=True)
+        return final
+
+    def stage_info(self, key: str) -> dict[str, Any]:
+        """``stage.json`` of a checkpoint. Raises ``CheckpointMissing``."""
+        info: dict[str, Any] | None = self._json(key, STAGE_INFO)
+        if info is None:
+            raise CheckpointMissing(key)
+        return info
+
+    def points(self, key: str) -> list[dict[str, Any]]:
+        """The operating points of a checkpoint; none where nothing was measured, or there is no checkpoint."""
+        points: list[dict[str, Any]] | None = self._json(key, POINTS)
+        return points or []
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all checkpoints, sorted. Nothing is verified."""
+        folders: Iterable[Path] = self.root.iterdir() if self.root.is_dir() else ()
+        return tuple(sorted(f.name for f in folders if not f.name.startswith(".") and (f / CHECKSUMS).is_file()))
+
+    def _folder(self, key: str) -> Path:
+        return self.root / _checked(key)
+
+    def _inside(self, folder: Path) -> Path:
+        """``folder`` on the store's own file system, where a rename is atomic."""
+        if folder.resolve().is_relative_to(self.root.resolve()):
+            return folder
+        staging = self.root / _WORK / self._area / f"publish-{uuid.uuid4().hex}"
+        staging.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder, staging)
+        return staging
+
+    def _move_aside(self, key: str) -> None:
+        aside = self.root / _BROKEN / f"{key}.{time.time_ns()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(self._folder(key), aside)
+        except FileNotFoundError:  # another process was faster
+            return
+
+    def _json(self, key: str, name: str) -> Any:
+        """A JSON file of a checkpoint, with its checksum compared each time (these files are small)."""
+        folder = self._folder(key)
+        if not (folder / CHECKSUMS).is_file() or not (folder / name).is_file():
+            return None
+        if broken_files(folder, only=name):
+            self._move_aside(key)
+            return None
+        return json.loads((folder / name).read_bytes())
+
+
+def _renamed(folder: Path, final: Path) -> bool:
+    """Rename in one atomic step; False where ``final`` exists and is not empty."""
+    try:
+        os.rename(folder, final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _checked(key: str) -> str:
+    assert key and not key.startswith(".") and "/" not in key, f"not a stage key: {key!r}"
+    return key
