@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BUDGET := 0.03
 
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
@@ -18,8 +19,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $(STAMP)
 
+# What a newcomer does, in order. Each line can be typed by hand; run it twice and it goes on where it was.
 demo: $(STAMP)
-	$(BIN)/python -m explorer.demo
+	$(BIN)/explorer data synth demo/clips
+	$(BIN)/explorer sweep quickstart
+	$(BIN)/explorer pick quickstart --max-gflops $(BUDGET) --name demo
+	$(BIN)/explorer predict runs/quickstart/picks/demo demo/clips/videos/clip_00005.mp4
 
 check: $(STAMP)
 	$(BIN)/ruff check .

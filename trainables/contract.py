@@ -234,6 +234,9 @@ class Replay(Protocol):
     def score(self, settings: Sequence[Mapping[str, float]]) -> Scored:
         """Score each setting (knob name -> value; a missing knob takes its default). Exact: no network runs."""
 
+    def video_logits(self, setting: Mapping[str, float]) -> np.ndarray:
+        """``logits_BC`` under one setting, for metrics that need more than right or wrong."""
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be stored to rebuild the table with :meth:`System.replay_from`."""
 

@@ -1,5 +1,7 @@
 """AdaMML's networks, losses and draws, on random inputs and closed forms."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -185,15 +187,19 @@ def test_initial_weights_of_a_net_do_not_depend_on_the_other_nets():
         assert torch.equal(a, b)
 
 
-def test_paper_preset_builds_and_takes_a_training_step_on_one_short_video():
+def test_paper_preset_takes_a_training_step_on_one_short_video(clips):
     from trainables.adamml.system import AdaMMLSystem
+    from trainables.kit.data.dataset import load_file
 
     raw = dict(AdaMMLSystem.presets["paper"])
     raw["data"] = {**raw["data"], "manifest": "unused.jsonl"}
     config = AdaMMLSystem.Config.model_validate(raw)
     torch.manual_seed(0)
     model = AdaMML(config, 31).train()
-    batch = random_batch(videos=2, segments=1, frames=8, size=224, bands=256, steps=256, classes=31)
+    video = sorted((clips.parent / "videos").glob("*.mp4"))[0]
+    batch = replace(load_file(video, config.data, segments=2).batch, label_B=torch.tensor([3]))
+    assert batch.inputs["rgb"].shape == (1, 2, 8, 3, 224, 224)
+    assert batch.inputs["audio"].shape == (1, 2, 1, 256, 256)
     loss = step(model, config, batch, context("joint", "policy")).total
     loss.backward()
     assert torch.isfinite(loss)

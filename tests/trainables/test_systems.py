@@ -23,7 +23,7 @@ from trainables.systems import SYSTEMS, load_system
 from trainables.toy.config import ToyConfig
 
 ONE_EPOCH = {"epochs": 1, "batch_size": 12}
-SHORT = {name: ONE_EPOCH for name in ("unimodal", "warmup", "joint", "finetune", "weighted_fusion", "random_policy")}
+SHORT = dict.fromkeys(("unimodal", "warmup", "joint", "finetune", "weighted_fusion", "random_policy"), ONE_EPOCH)
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,9 @@ def test_training_twice_gives_the_same_bits(trained, tmp_path):
     job = trained.jobs["joint"]
     parents = {name: trained.results[name] for name in job.parents}
     again = run_stage(job, work=tmp_path, parents=parents, cache=trained.cache, on_epoch=lambda report: True)
-    assert (again / "weights.safetensors").read_bytes() == (trained.results["joint"] / "weights.safetensors").read_bytes()
+    assert (again / "weights.safetensors").read_bytes() == (
+        trained.results["joint"] / "weights.safetensors"
+    ).read_bytes()
 
 
 def test_weights_load_into_a_fresh_network(trained):

@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 def default_cache() -> Path:
     """Where hashes are remembered when no cache folder is named: the user's own cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "explorer"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptive-video-explorer"
 
 
 def hash_json(value: Json) -> str:

@@ -2,11 +2,15 @@
 
 Column j of a track is centred on sample ``j * hop``. A segment's own transform would centre its column j on
 ``start + j * hop`` and see zeros outside the segment; cutting ``steps`` columns from the whole track at the nearest hop
-differs from that in two ways, both measured on speech in noise (16 kHz, 40 mel bands; 24 kHz, 256 bands):
+differs from that in two ways, measured on 40 clips of speech in noise, whose values have a standard deviation of 4:
 
-- the start moves to a whole hop, by at most half of one (5 ms; 2.5 ms);
-- columns whose window reaches over the segment's edge see the real neighbouring sound instead of zeros: columns 0, 1
-  and 79 of 80 with window 400 and hop 160, column 0 of 256 with window 240 and hop 120. All others are equal.
+- columns whose window reaches over the segment's edge see the real neighbouring sound instead of zeros. With n_fft 511,
+  window 240, hop 120 that is column 0 of 256 (mean difference 2.1, 0.008 over the segment), with window 400, hop 160, 40
+  mel bands columns 0, 1 and 79 of 80 (1.1, 0.1 and 0.04; 0.016 over the segment). All others are equal;
+- the start moves to a whole hop, by at most half of one (2.5 ms; 5 ms), as if the sound had been cut that much earlier
+  or later (at half a hop, values of noise differ by 0.8 and 0.45 in the mean).
+
+Stored as float16, values are off by at most 0.004.
 
 Axes: ``N`` sound sample, ``T`` step (column), ``F`` band. Stored as ``TF``, so that a segment is one contiguous read.
 """

@@ -41,6 +41,7 @@ from trainables.kit.engine.keys import find_stage
 from trainables.kit.engine.optim import PairedOptimiser
 from trainables.kit.engine.ranks import Ranks
 from trainables.kit.engine.weights import load_into, load_weights, owned_state, save_weights, starts_with
+from trainables.kit.measure.metrics import mean_average_precision
 from trainables.systems import load_system
 
 RESUME_FILE = "resume.pt"
@@ -309,6 +310,7 @@ def _measure_candidate(run: _Run, epoch: int, result: Path) -> dict[str, float]:
     scored = table.score([{}])
     return {
         "val.accuracy": float(scored.correct_PB.mean()),
+        "val.map": mean_average_precision(table.video_logits({}), table.label_B),
         **{f"val.gflops.{convention}": float(g.mean()) for convention, g in scored.gmacs_PB.items()},
         **{f"val.rate.{site}": float(rate.mean()) for site, rate in scored.rate_PB.items()},
     }

@@ -40,9 +40,10 @@ class ModalityReplay:
         thresholds_M = np.array([setting.get(f"threshold.{name}", DEFAULT_THRESHOLD) for name in self.modalities])
         return (self.probability_BSM > thresholds_M) & self.present_BSM
 
-    def video_logits(self, use_BSM: np.ndarray) -> np.ndarray:
+    def video_logits(self, setting: Mapping[str, float]) -> np.ndarray:
         """``logits_BC``: mean over all segments of the sum of the used modalities; nothing used gives zeros."""
-        return np.einsum("bsmc,bsm->bc", self.logits_BSMC, use_BSM.astype(np.float32)) / self.logits_BSMC.shape[1]
+        use_BSM = self.use(setting).astype(np.float32)
+        return np.einsum("bsmc,bsm->bc", self.logits_BSMC, use_BSM) / self.logits_BSMC.shape[1]
 
     def score(self, settings: Sequence[Mapping[str, float]]) -> Scored:
         """Score every setting. Separated by modality: each distinct threshold is summed once, then combined."""

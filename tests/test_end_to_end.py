@@ -1,0 +1,158 @@
+"""The whole way on real mp4 files: sweep, front, MLflow, pick, predict, by the commands that people type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.ray
+
+SPACE = """\
+name: whole-way
+system: adamml
+preset: tiny
+data: {{manifest: {manifest}, segments: {{test: 5}}}}
+correctness: soft
+gamma: 0.5
+stages:
+  unimodal: {{epochs: 4, batch_size: 12}}
+  warmup: {{epochs: 1, batch_size: 12}}
+  joint: {{epochs: 2, batch_size: 12}}
+  finetune: {{epochs: 1, batch_size: 12}}
+  weighted_fusion: {{epochs: 1, batch_size: 12}}
+search:
+  lambda.rgb: {{log: [0.05, 4]}}
+  lambda.audio: {{log: [0.02, 2]}}
+baselines: [unimodal, weighted_fusion]
+budget: {{trials: 2}}
+storage: {storage}
+"""
+
+
+def explorer(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "200", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-m", "explorer.cli.app", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
+    assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@dataclass(frozen=True)
+class Swept:
+    folder: Path
+    sweep: dict
+    clips: Path
+    yaml: Path
+
+
+@pytest.fixture(scope="module")
+def swept(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    folder = tmp_path_factory.mktemp("whole-way")
+    yaml = folder / "space.yaml"
+    yaml.write_text(SPACE.format(manifest=clips, storage=folder / "runs"))
+    done = explorer("sweep", str(yaml), "--json", cwd=folder)
+    return Swept(folder, json.loads(done.stdout), clips, yaml)
+
+
+def test_a_sweep_gives_a_front_with_baselines_and_finished_trials(swept):
+    assert swept.sweep["trials"] == {"complete": 2}
+    front = swept.sweep["front"]
+    gflops = [point["gflops"] for point in front["points"]]
+    assert gflops == sorted(gflops)
+    assert {"unimodal.rgb", "unimodal.audio", "weighted_fusion"} == {b["name"] for b in front["baselines"]}
+    assert all(Path(point["checkpoint"]).is_file() for point in front["points"])
+
+
+def test_unimodal_nets_and_warmup_are_trained_once_for_both_trials(swept):
+    stages = [json.loads(f.read_text())["stage"] for f in (swept.folder / "runs" / "store").rglob("stage.json")]
+    assert sorted(stages).count("warmup") == 1
+    assert sorted(stages).count("unimodal.rgb") == 1
+    assert sorted(stages).count("joint") == 2
+
+
+def test_running_the_sweep_again_trains_nothing(swept):
+    before = sorted((swept.folder / "runs" / "store").rglob("stage.json"))
+    again = json.loads(explorer("sweep", str(swept.yaml), "--json", cwd=swept.folder).stdout)
+    assert sorted((swept.folder / "runs" / "store").rglob("stage.json")) == before
+    assert again["front"] == swept.sweep["front"]
+
+
+def test_front_pick_and_predict_agree_on_one_video(swept):
+    sweep_folder = swept.sweep["folder"]
+    front = json.loads(explorer("front", sweep_folder, "--json", cwd=swept.folder).stdout)
+    dearest = front["points"][-1]
+    picked = json.loads(
+        explorer("pick", sweep_folder, "--max-gflops", str(dearest["gflops"] * 1.01), "--json", cwd=swept.folder).stdout
+    )
+    assert picked["point_id"] == dearest["point_id"]
+    assert picked["test"]["split"] == "test"
+    assert {f.name for f in Path(picked["folder"]).iterdir()} >= {"weights.safetensors", "pick.json", "README.md"}
+
+    videos = sorted((swept.clips.parent / "videos").glob("*.mp4"))[:3]
+    predicted = json.loads(explorer("predict", picked["folder"], *map(str, videos), "--json", cwd=swept.folder).stdout)
+    assert [p["path"] for p in predicted] == [str(v) for v in videos]
+    for prediction in predicted:
+        assert len(prediction["decisions"]) == 5 * 2
+        assert {d["choice"] for d in prediction["decisions"]} <= {"use", "skip"}
+        assert 0 < prediction["probability"] <= 1
+
+
+def test_predictions_on_the_test_videos_equal_the_picks_test_measurement(swept):
+    from explorer import api
+
+    front = api.Front.load(swept.sweep["folder"])
+    picked = api.pick(front, min_accuracy=0.0, name="by-api")
+    rows = [json.loads(line) for line in swept.clips.read_text().splitlines()]
+    test = sorted((row for row in rows if row["split"] == "test"), key=lambda row: row["id"])
+    predictions = api.predict(picked.folder, [swept.clips.parent / row["path"] for row in test])
+    right = [p.label == row["label_name"] for p, row in zip(predictions, test, strict=True)]
+    measured = picked.point.test
+    assert measured is not None
+    assert right == measured.correct_B().tolist()
+    mean_gflops = sum(p.gflops for p in predictions) / len(predictions)
+    assert mean_gflops == pytest.approx(measured.gflops["full"], rel=1e-5)
+
+
+def test_mlflow_holds_the_sweep_its_stages_and_trials_and_nothing_runs(swept):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(swept.sweep["tracking"])
+    runs = [run for e in client.search_experiments() for run in client.search_runs([e.experiment_id])]
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    assert all(run.info.status == "FINISHED" for run in runs)
+    names = sorted(run.info.run_name for run in runs if run not in parents)
+    assert len(names) == 2 + 4, names  # two trials with stages of their own; two unimodal nets, warm-up and fusion, shared
+    artifacts = {a.path for a in client.list_artifacts(parents[0].info.run_id)}
+    assert {"front.html", "front.json"} <= artifacts
+    assert client.get_metric_history(parents[0].info.run_id, "hypervolume")
+
+
+def test_train_takes_the_stages_of_the_sweep_from_its_store(swept):
+    done = explorer("train", str(swept.yaml), "--json", cwd=swept.folder)
+    stages = {stage["stage"]: stage["reused"] for stage in json.loads(done.stdout)}
+    assert stages["unimodal.rgb"] and stages["warmup"] and stages["weighted_fusion"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["pick", "{sweep}", "--max-gflops", "0.0000001"], "the cheapest costs"),
+        (["predict", "{sweep}", "nothing.mp4"], "pick"),
+        (["front", "no-such-sweep"], "no sweep"),
+        (["cost", "{yaml}", "--rates", "rgb=2,audio=0.5"], "[0, 1]"),
+        (["cost", "{yaml}", "--rates", "rgb"], "rgb=0.46"),
+        (["sweep", "{yaml}", "-o", "search.lambda.rgb.log=[4, 0.05]", "-o", "sampler=best"], "sampler"),
+    ],
+)
+def test_wrong_input_ends_with_exit_code_2_and_no_stack_trace(swept, arguments, says):
+    filled = [a.format(sweep=swept.sweep["folder"], yaml=swept.yaml) for a in arguments]
+    done = explorer(*filled, cwd=swept.folder, code=2)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
