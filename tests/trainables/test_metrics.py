@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainables.kit.measure.metrics import mean_average_precision
+from trainables.kit.measure.metrics import average_precision, mean_average_precision
 
 
 def test_a_perfect_ranking_has_map_one():
@@ -23,3 +23,12 @@ def test_ranking_by_hand():
 def test_classes_that_do_not_occur_are_left_out():
     label_B = np.array([0, 1, 0, 1])
     assert mean_average_precision(10.0 * np.eye(5)[label_B], label_B) == pytest.approx(1.0)
+
+
+def test_average_precision_equals_scikit_learns_also_with_ties():
+    reference = pytest.importorskip("sklearn.metrics").average_precision_score
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        positive_B = rng.random(50) < 0.3
+        score_B = rng.integers(0, 8, 50) / 8
+        assert average_precision(score_B, positive_B) == pytest.approx(reference(positive_B, score_B))

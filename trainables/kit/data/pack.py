@@ -1,8 +1,8 @@
-"""All clips of a data set behind one interface: packed into three arrays where they are small, one by one where not.
+"""All clips of a data set behind one interface: packed into two arrays where they are small, one by one where not.
 
-A pack lets a batch be gathered by a few vectorised reads (48 videos of 5 segments in 4 ms of processor time, against 30 ms
-when every video's files are opened), and its pages are shared by all processes of a machine. It holds centre crops, so it serves
-settings without a random crop only.
+A pack lets a batch be gathered by a few vectorised reads (48 videos of 5 segments in 4 ms of processor time, against
+30 ms when every video's files are opened), and its pages are shared by all processes of a machine. It holds centre
+crops, so it serves settings without a random crop only.
 
 Axes: ``N`` video of the data set, ``B`` video of the batch, ``S`` segment, ``T`` frame or step, ``F`` band.
 """
