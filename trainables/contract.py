@@ -177,7 +177,10 @@ class Data(Protocol):
         rank: int = 0,
         ranks: int = 1,
     ) -> Iterator[Batch]:
-        """Shuffled, augmented batches; ``draw`` = (seed, epoch, pass) fixes order, segments and augmentation."""
+        """Shuffled, augmented batches; ``draw`` = (seed, epoch, pass) fixes order, segments and augmentation.
+
+        ``batch_size`` counts the videos of all ranks together; every rank gets its share of each, and equally many.
+        """
 
     def eval_batches(
         self, split: str, *, modalities: Sequence[str], segments: int, batch_size: int, rank: int = 0, ranks: int = 1

@@ -137,8 +137,8 @@ class DataConfig(SystemConfig):
         return self
 
 
-# Settings of the two presets, without ``manifest``. ``tiny``: one 32x32 picture and 0.8 s of sound a segment. ``mean`` and
-# ``std`` there were measured over 1,200 speech-in-noise clips; they only have to be of the right size.
+# Settings of the two presets, without ``manifest``. ``tiny``: one 32x32 picture and 0.8 s of sound a segment. Its ``mean``
+# and ``std`` are round numbers of the right size (measured on 1,400 clips of speech in noise: -2.7 and 3.8).
 DATA_PRESETS: Mapping[str, Mapping[str, Json]] = {
     "paper": {},
     "tiny": {
