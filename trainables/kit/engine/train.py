@@ -177,7 +177,10 @@ def _open_for(system: System, job: StageJob, cache: Path) -> Data:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's device. torchrun and Ray Train say in LOCAL_RANK which of the node's GPUs is its own."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def _prepare(job: StageJob, *, parents: Mapping[str, Path], cache: Path, ranks: Ranks) -> _Run:
@@ -396,7 +399,7 @@ def _finish(run: _Run, result: Path, *, seconds: float) -> None:
             "seconds": round(seconds, 3),
             "torch": torch.__version__,
             "python": platform.python_version(),
-            "device": torch.cuda.get_device_name() if run.device.type == "cuda" else "cpu",
+            "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
             "ranks": run.ranks.size,
         },
