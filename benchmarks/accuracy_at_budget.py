@@ -111,7 +111,9 @@ def measure(folder: Path, share: float) -> tuple[Outcome, np.ndarray, np.ndarray
     fusion = last_candidate(store, fusion_key, -1)
     fusion_gmacs = float(fusion.val.gmacs_PB["full"].mean())
     budget = share * fusion_gmacs
-    candidates = [c for t in read_study(folder / STUDY_FILE) if t.state == "COMPLETE" for c in trial_candidates(store, t)]
+    candidates = [
+        c for t in read_study(folder / STUDY_FILE) if t.state == "COMPLETE" for c in trial_candidates(store, t)
+    ]
     label_B = np.asarray(replay(fusion, "val").label_B)
     first_B = halves(label_B, 0)
     right_B, gmacs_B = np.zeros(len(label_B), bool), np.zeros(len(label_B))
@@ -209,7 +211,16 @@ def print_table(outcomes: Sequence[Outcome], pooled: dict[str, Any], share: floa
     from rich.table import Table
 
     table = Table(title=f"within {share:.0%} of weighted fusion's GFLOPs (full convention, policy included)")
-    for column in ("sweep", "fusion val", "ours val", "share", "difference", "fusion test", "ours test", "test difference"):
+    for column in (
+        "sweep",
+        "fusion val",
+        "ours val",
+        "share",
+        "difference",
+        "fusion test",
+        "ours test",
+        "test difference",
+    ):
         table.add_column(column, justify="left" if column == "sweep" else "right", no_wrap=True)
     for o in outcomes:
         table.add_row(
@@ -225,7 +236,9 @@ def print_table(outcomes: Sequence[Outcome], pooled: dict[str, Any], share: floa
     Console(width=130).print(table)
     for split in ("difference", "test_difference"):
         d = pooled[split]
-        print(f"{split} over {pooled['seeds']} seeds: {d['mean']:+.4f} ± {d['standard_error']:.4f} (standard error over videos)")
+        print(
+            f"{split} over {pooled['seeds']} seeds: {d['mean']:+.4f} ± {d['standard_error']:.4f} (standard error over videos)"
+        )
 
 
 if __name__ == "__main__":

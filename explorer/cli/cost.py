@@ -1,0 +1,53 @@
+"""``explorer cost``: multiply-accumulates of a configuration, by convention."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+MEANINGS = {
+    "paper": "convolutions and the policy's LSTM, as the authors count",
+    "full": "every convolution, linear layer and LSTM cell that runs",
+}
+
+
+def command(
+    space: Annotated[str, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")],
+    rates: Annotated[str | None, typer.Option(help="Mean selection rates, for example rgb=0.46,audio=0.94.")] = None,
+    override: Annotated[list[str] | None, typer.Option("-o", help="KEY=VALUE on any field of the YAML.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Count what a video costs, in the paper's convention and in full, with every modality on and at given rates."""
+    from explorer.api import load_space
+    from explorer.cost import cost_info, parse_rates
+
+    info = cost_info(load_space(space, override or [], files=False), parse_rates(rates) if rates else None)
+    if as_json:
+        print(json.dumps(info))
+        return
+    _print(info)
+
+
+def _print(info: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for name, counted in info["conventions"].items():
+        table = Table(title=f"{name}: {MEANINGS[name]}", title_justify="left", title_style="bold")
+        table.add_column("part")
+        table.add_column("MACs a segment", justify="right", no_wrap=True)
+        table.add_column("GFLOPs a video", justify="right", no_wrap=True)
+        parts = {
+            **counted["per_segment_macs"]["recognition"],
+            "policy, for every segment": counted["per_segment_macs"]["policy"],
+        }
+        for part, macs in parts.items():
+            table.add_row(part, f"{macs:,}", f"{macs * info['segments'] / 1e9:.4f}")
+        table.add_section()
+        table.add_row("every modality, no policy", "", f"{counted['all_on_gflops']:.4f}")
+        if counted["at_rates_gflops"] is not None:
+            table.add_row("at the given rates, with policy", "", f"{counted['at_rates_gflops']:.4f}")
+        Console().print(table)
+    print(f"GFLOPs = multiply-accumulates / 1e9. A video has {info['segments']} segments.")

@@ -1,0 +1,37 @@
+"""``explorer pick``: the checkpoint for a budget."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from explorer.cli.front import ConventionName
+
+
+def command(
+    sweep: Annotated[str, typer.Argument(help="A sweep: its folder, or its name below ./runs.")],
+    max_gflops: Annotated[float | None, typer.Option(help="Budget: at most this many GFLOPs a video.")] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="At least this accuracy on validation, 0 to 1.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the pick; by default made from the budget.")] = None,
+    convention: Annotated[
+        ConventionName, typer.Option(help="What GFLOPs count: all that runs, or what the paper counts.")
+    ] = ConventionName.full,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Pick the most accurate checkpoint within a budget, on validation, and write it out with its test accuracy."""
+    from explorer.api import Front, pick
+    from explorer.records import find_sweep
+
+    front = Front.load(find_sweep(sweep), convention=convention.value)
+    picked = pick(front, max_gflops=max_gflops, min_accuracy=min_accuracy, name=name)
+    if as_json:
+        print(json.dumps(picked.to_json()))
+        return
+    from rich.console import Console
+
+    from explorer.report.tables import point_table
+
+    Console().print(point_table(picked.point, front))
+    print(f"Checkpoint, knobs and model card: {picked.folder}")

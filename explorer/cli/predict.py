@@ -1,0 +1,51 @@
+"""``explorer predict``: label videos with a pick."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from explorer.predict import VideoPrediction
+
+
+def command(
+    point: Annotated[str, typer.Argument(help="The folder that `explorer pick` printed.")],
+    videos: Annotated[list[str], typer.Argument(help="Video files, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Label videos and show which modality each segment used; what is skipped is not computed."""
+    from explorer.api import load_model, predict
+
+    model = load_model(point)
+    results = predict(model, videos)
+    if as_json:
+        print(json.dumps([result.to_json() for result in results]))
+        return
+    all_on = model.info["all_on_gflops"]["full"]
+    for result in results:
+        print("\n".join(timeline(result, all_on)))
+
+
+def timeline(result: VideoPrediction, all_on_gflops: float) -> list[str]:
+    """Lines for a person: label, cost, and a row for each site with a mark for each segment."""
+    share = result.gflops / all_on_gflops
+    lines = [
+        f"{result.path}: {result.label} ({result.probability:.0%})",
+        f"  {result.gflops:.5g} GFLOPs ({result.convention} convention), {share:.0%} of everything on",
+    ]
+    decisions = result.prediction.decisions
+    sites = list(dict.fromkeys(decision.site for decision in decisions))
+    width = max(map(len, sites), default=0)
+    for site in sites:
+        row = [decision for decision in decisions if decision.site == site]
+        marks = " ".join("■" if decision.choice == "use" else "·" for decision in row)
+        used = sum(decision.choice == "use" for decision in row)
+        lines.append(f"  {site:<{width}}  {marks}  used in {used} of {len(row)} segments")
+    if decisions:
+        lines.append(
+            f"  {'':<{width}}  from {decisions[0].start_s:.2f} s to {decisions[-1].end_s:.2f} s; ■ used, · skipped"
+        )
+    return lines

@@ -1,0 +1,87 @@
+"""Where a stage job meets the store: train, measure, drop what no front can want, publish. No Ray in here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from explorer.fronts import OperatingPoint, front, operating_points
+from explorer.store import Store
+from trainables.contract import CostTable, Knob, StageJob
+from trainables.kit.engine.files import epoch_folder, write_json
+from trainables.kit.engine.keys import find_stage
+from trainables.kit.engine.ranks import Ranks
+from trainables.kit.engine.train import EpochReport, read_replay, replay_epoch, run_stage
+from trainables.systems import load_system
+
+
+def execute(
+    job: StageJob,
+    *,
+    store: Store,
+    cache: Path,
+    on_epoch: Callable[[EpochReport], bool],
+    ranks: Ranks | None = None,
+) -> None:
+    """Make sure that the store holds the result of ``job``: train it unless it is there.
+
+    The parents must be in the store. An unfinished run of the same key goes on where it stopped.
+
+    Raises:
+        StageCancelled: ``on_epoch`` answered no; nothing is published.
+        StageFailed: training or measuring gave no usable number.
+    """
+    if store.has(job.key):
+        return
+    work = store.work(job.key)
+    parents = {name: store.path(key) for name, key in job.parents.items()}
+    result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=on_epoch, ranks=ranks)
+    if ranks is None or ranks.first:
+        _measure(job, result, cache)
+        store.publish(job.key, result)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _measure(job: StageJob, result: Path, cache: Path) -> None:
+    """Write ``points.json``; weights of epochs that lie on no front of this stage's own candidates are dropped.
+
+    A point that another epoch of the same stage dominates can never be on a sweep's front. The test split is measured
+    for the kept epochs alone, once.
+    """
+    epochs = sorted(int(folder.name) for folder in (result / "epochs").glob("*"))
+    if not epochs:
+        return
+    system = load_system(job.system)
+    config = system.Config.model_validate(dict(job.config))
+    stage = find_stage(system, config, job.stage)
+    knobs = system.knobs(config) if stage.mode == "policy" else ()
+    cost = _cost(result)
+    by_epoch = {epoch: _points(job, result, epoch, knobs, cost, test=False) for epoch in epochs}
+    kept = {point.epoch for point in front([p for points in by_epoch.values() for p in points])} | {epochs[-1]}
+    for epoch in epochs:
+        if epoch in kept:
+            replay_epoch(job, result, epoch, "test", cache=cache)
+            by_epoch[epoch] = _points(job, result, epoch, knobs, cost, test=True)
+        else:
+            (epoch_folder(result, epoch) / "weights.safetensors").unlink()
+    write_json(result / "points.json", [point.to_dict() for epoch in epochs for point in by_epoch[epoch]])
+
+
+def _points(
+    job: StageJob, result: Path, epoch: int, knobs: tuple[Knob, ...], cost: CostTable, *, test: bool
+) -> list[OperatingPoint]:
+    return operating_points(
+        read_replay(job, result, epoch, "val"),
+        read_replay(job, result, epoch, "test") if test else None,
+        knobs,
+        cost=cost,
+        key=job.key,
+        stage=job.stage,
+        epoch=epoch,
+    )
+
+
+def _cost(result: Path) -> CostTable:
+    return CostTable(**json.loads((result / "stage.json").read_text())["cost"])

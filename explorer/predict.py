@@ -1,0 +1,134 @@
+"""Run what was picked: a folder of ``explorer pick``, on video files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.errors import NotFound, UserError
+from trainables.contract import Convention, Json, Prediction, System, SystemConfig
+from trainables.systems import load_system
+
+if TYPE_CHECKING:
+    from torch import nn
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPrediction:
+    """A labelled video. ``gflops``: GMACs that ran, in ``convention``."""
+
+    path: Path
+    label: str
+    probability: float
+    gflops: float
+    convention: Convention
+    prediction: Prediction
+
+    def to_json(self) -> dict[str, Json]:
+        """As in the output contract of ``predict``."""
+        return {
+            "path": str(self.path),
+            "label": self.label,
+            "probability": self.probability,
+            "gflops": self.gflops,
+            "convention": self.convention,
+            "decisions": [asdict(decision) for decision in self.prediction.decisions],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickedModel:
+    """A pick, loaded: the network, its knobs and what is known about it (``info`` is ``pick.json``)."""
+
+    system: System
+    config: SystemConfig
+    network: nn.Module
+    knobs: Mapping[str, float]
+    mode: str
+    classes: tuple[str, ...]
+    info: Mapping[str, Any]
+
+    def predict(self, videos: Iterable[str | Path], *, convention: Convention = "full") -> list[VideoPrediction]:
+        """See :func:`predict`."""
+        return [self._one(path, convention) for path in video_files(videos)]
+
+    def _one(self, path: Path, convention: Convention) -> VideoPrediction:
+        found = self.system.predict(self.network, self.config, path, knobs=self.knobs, mode=self.mode)
+        best = max(range(len(found.probability_C)), key=lambda c: found.probability_C[c])
+        return VideoPrediction(
+            path=path,
+            label=self.classes[best],
+            probability=found.probability_C[best],
+            gflops=found.gmacs[convention],
+            convention=convention,
+            prediction=found,
+        )
+
+
+def load_model(folder: str | Path) -> PickedModel:
+    """Load a folder written by ``explorer pick``.
+
+    Raises:
+        NotFound: it is not such a folder.
+    """
+    from trainables.kit.engine.train import load_model as load_network
+
+    folder = Path(folder)
+    missing = [name for name in ("pick.json", "weights.safetensors") if not (folder / name).is_file()]
+    if missing:
+        raise NotFound(
+            f"{folder} must be a folder written by `explorer pick`; it has no {' and no '.join(missing)}. "
+            "Run `explorer pick SWEEP --max-gflops X` and give the folder that it prints"
+        )
+    info = json.loads((folder / "pick.json").read_text(encoding="utf-8"))
+    system = load_system(info["system"])
+    config = system.Config.model_validate(info["config"])
+    network = load_network(system, config, folder / "weights.safetensors", classes=len(info["classes"]))
+    return PickedModel(
+        system=system,
+        config=config,
+        network=network,
+        knobs=info["knobs"],
+        mode=info["mode"],
+        classes=tuple(info["classes"]),
+        info=info,
+    )
+
+
+def predict(
+    model: PickedModel | str | Path, videos: Iterable[str | Path], *, convention: Convention = "full"
+) -> list[VideoPrediction]:
+    """Label video files, or all video files of folders. Skipped segments of a modality are not computed.
+
+    Raises:
+        NotFound: a path does not exist, or a folder holds no video.
+        UserError: a file does not decode.
+    """
+    loaded = model if isinstance(model, PickedModel) else load_model(model)
+    return loaded.predict(videos, convention=convention)
+
+
+def video_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Files as given; a folder stands for the video files in it, sorted."""
+    files: list[Path] = []
+    problems: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+            files += inside
+            if not inside:
+                problems.append(f"{path} holds no video file ({', '.join(VIDEO_SUFFIXES)})")
+        elif path.is_file():
+            files.append(path)
+        else:
+            problems.append(f"{path} does not exist")
+    if problems:
+        raise NotFound("; ".join(problems) + "; give video files or folders of them")
+    if not files:
+        raise UserError("no video was given; give video files or folders of them")
+    return files

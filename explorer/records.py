@@ -1,0 +1,120 @@
+"""Reading a sweep's folder: the study's trials and the finished stages of the store, as plain values.
+
+Nothing is written and nothing is locked, so a sweep that still runs can be read. Checkpoints are not verified here:
+that takes as long as reading them; whoever uses one asks the store for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from explorer.errors import CheckpointMissing, NotFound
+from explorer.fronts import OperatingPoint
+from explorer.store import Store
+from trainables.contract import CostTable, Json
+
+SPACE_FILE = "space.yaml"
+STUDY_FILE = "study.journal"
+RUNS = Path("runs")  # where sweeps lie if nothing else is said
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """A finished stage as the store holds it."""
+
+    key: str
+    stage: str
+    baseline: str | None
+    folder: Path
+    cost: CostTable
+    classes: tuple[str, ...]
+    points: tuple[OperatingPoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial of the study. ``chain``: stage name -> key; a key may not be in the store (yet)."""
+
+    number: int
+    state: str
+    parameters: Mapping[str, Json]
+    chain: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord:
+    """Everything that a front is made of. ``stages``: the finished ones, by key."""
+
+    folder: Path
+    name: str
+    system: str
+    trials: tuple[TrialRecord, ...]
+    baselines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stages: Mapping[str, StageRecord] = field(default_factory=dict)
+
+    def stages_of(self, chain: Mapping[str, str]) -> Iterator[StageRecord]:
+        """The finished stages of a chain, in its order."""
+        return (self.stages[key] for key in chain.values() if key in self.stages)
+
+    def measured_stages(self) -> list[StageRecord]:
+        """Finished stages with operating points: the trials' in order of trial, then the baselines'."""
+        chains = [*(t.chain for t in sorted(self.trials, key=lambda t: t.number)), *self.baselines.values()]
+        return [stage for chain in chains for stage in self.stages_of(chain) if stage.points]
+
+
+def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
+    """The folder of a sweep, given as a folder or as the name of one below ``runs``. Raises ``NotFound``."""
+    for folder in (Path(sweep).expanduser(), runs / sweep):
+        if (folder / SPACE_FILE).is_file():
+            return folder
+    names = sorted(path.parent.name for path in runs.glob(f"*/{SPACE_FILE}"))
+    known = f"; sweeps in {runs}: {', '.join(names)}" if names else f"; there are no sweeps in {runs}"
+    raise NotFound(f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder or name")
+
+
+def read_sweep(folder: Path) -> SweepRecord:
+    """Read the sweep in ``folder``; its store lies beside it. Raises ``NotFound`` where there is none."""
+    from explorer.search.reader import read_study, read_study_attrs  # Optuna takes a quarter of a second
+
+    space_file = folder / SPACE_FILE
+    if not space_file.is_file():
+        raise NotFound(f"there is no sweep in {folder} ({SPACE_FILE} is missing); give a sweep's folder")
+    space = yaml.safe_load(space_file.read_text(encoding="utf-8"))
+    # A trial whose process died is run again under another number: the points belong to that one.
+    trials = [t for t in read_study(folder / STUDY_FILE) if not t.swept]
+    baselines: dict[str, dict[str, str]] = read_study_attrs(folder / STUDY_FILE).get("baselines", {})
+    chains = [*(t.attrs.get("chain", {}) for t in trials), *baselines.values()]
+    keys = dict.fromkeys(key for chain in chains for key in chain.values())
+    store = Store(folder.parent / "store")
+    found = {key: _read_stage(store, key) for key in keys}
+    return SweepRecord(
+        folder=folder,
+        name=space["name"],
+        system=space["system"],
+        trials=tuple(
+            TrialRecord(number=t.number, state=t.state, parameters=dict(t.params), chain=t.attrs.get("chain", {}))
+            for t in trials
+        ),
+        baselines=baselines,
+        stages={key: stage for key, stage in found.items() if stage is not None},
+    )
+
+
+def _read_stage(store: Store, key: str) -> StageRecord | None:
+    try:
+        info = store.stage_info(key)
+    except CheckpointMissing:
+        return None
+    return StageRecord(
+        key=key,
+        stage=info["stage"],
+        baseline=info.get("baseline"),
+        folder=store.root / key,
+        cost=CostTable(**info["cost"]),
+        classes=tuple(info["classes"]),
+        points=tuple(OperatingPoint.from_dict(raw) for raw in store.points(key)),
+    )

@@ -1,0 +1,100 @@
+"""Tables for the terminal. What was measured, on which split and on how many videos is always printed with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from explorer.browse import METRIC, Front, FrontPoint
+from explorer.fronts import Measured
+from trainables.contract import Convention
+
+KNOBS_FROM_COLUMNS = 110  # narrower terminals show neither knobs nor parameters: --json and --html have all
+PARAMETERS_FROM_COLUMNS = 140
+
+
+def front_table(front: Front, *, width: int = 100) -> Table:
+    """The front, cheapest first, then the baselines; names are printed as they are, never read as markup."""
+    points = front.points
+    rows = (*points, *front.baselines)
+    sites = _names(p.val.rates for p in rows)
+    knobs = _names(p.point.knobs for p in rows) if width >= KNOBS_FROM_COLUMNS else []
+    parameters = _names(p.parameters for p in rows) if width >= PARAMETERS_FROM_COLUMNS else []
+    title, below = Text(f"Front of {front.name}"), Text(caption(front))
+    table = Table(
+        title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    table.add_column("point", min_width=max((len(p.name or p.point_id) for p in rows), default=0))
+    for header in ("trial", METRIC, "GFLOPs", "of all-on", *(f"{s} %" for s in sites), *knobs, *parameters):
+        table.add_column(Text(header), justify="right", no_wrap=header == METRIC)
+    for index, point in enumerate(rows):
+        cells = [point.name or point.point_id, _short(point.trial), _accuracy(point.val)]
+        cells += [_short(point.val.gflops[front.convention]), _share(front, point)]
+        cells += [f"{100 * point.val.rates[s]:.0f}" if s in point.val.rates else "" for s in sites]
+        cells += [_short(point.point.knobs.get(k)) for k in knobs]
+        cells += [_short(point.parameters.get(p)) for p in parameters]
+        style = "dark_orange" if point.name else None
+        table.add_row(*map(Text, cells), style=style, end_section=index == len(points) - 1)
+    return table
+
+
+def caption(front: Front) -> str:
+    """What the numbers are: split, videos, convention, hypervolume and its reference."""
+    lines = [
+        f"{METRIC} ± standard error on {front.videos} validation videos; % = share of segments that used it; "
+        f"{front.trials} trials, {len(front.candidates)} candidates",
+        convention_text(front.convention),
+    ]
+    if (reference := front.reference) is not None:
+        lines.append(
+            f"hypervolume {front.hypervolume:.3f}, chosen on val, valued on {reference.split}; reference "
+            f"{reference.gflops:.4g} GFLOPs and {METRIC} {reference.accuracy:.3f} ({reference.source})"
+        )
+    return "\n".join(lines)
+
+
+def convention_text(convention: Convention) -> str:
+    """The unit of cost, in words."""
+    return f"GFLOPs = multiply-accumulates / 1e9, mean a video, {convention} convention, policy included"
+
+
+def point_table(point: FrontPoint, front: Front) -> Table:
+    """One point, with its validation and test measurements side by side."""
+    columns: dict[str, Measured] = {"validation": point.val}
+    if point.test is not None:
+        columns["test"] = point.test
+    table = Table(
+        title=Text(f"{point.point_id} of {front.name}"),
+        caption=Text(convention_text(front.convention)),
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("")
+    for name, measured in columns.items():
+        table.add_column(f"{name} ({measured.videos} videos)", justify="right")
+    table.add_row(METRIC, *(_accuracy(m) for m in columns.values()))
+    table.add_row("GFLOPs", *(_short(m.gflops[front.convention]) for m in columns.values()))
+    for site in point.val.rates:
+        table.add_row(Text(f"{site} %"), *(f"{100 * m.rates[site]:.0f}" for m in columns.values()))
+    return table
+
+
+def _accuracy(measured: Measured) -> str:
+    return f"{measured.accuracy:.3f} ± {measured.standard_error:.3f}"
+
+
+def _share(front: Front, point: FrontPoint) -> str:
+    everything = front.all_on_gflops.get(front.convention, 0.0)
+    return f"{100 * point.val.gflops[front.convention] / everything:.0f} %" if everything > 0 else ""
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _names(mappings: Iterable[Mapping[str, object]]) -> Sequence[str]:
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))

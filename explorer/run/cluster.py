@@ -1,0 +1,151 @@
+"""The Ray cluster of a sweep: join it or start one on this machine, and how many worker groups fit into it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import UserError
+
+# What a group of one worker takes beside its tensors (measured 0.85): worker, controller, synchronisation actor.
+GROUP_GIB = 0.9
+# Driver, Ray's own processes, the queue and the trials (measured 1.7).
+BASE_GIB = 2.0
+_OBJECT_STORE_BYTES = 100 * 2**20  # nothing but small messages travels through it
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process a group, for clouds that announce a reclaim
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a dead worker is seen; 2 s by default
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in a search space mean what they mean in the driver
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: the study and MLflow have it all
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What one worker group needs. ``threads``: of torch, a worker; together the groups use no more than the cores."""
+
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+
+    @property
+    def threads(self) -> int:
+        return max(1, math.floor(self.cpus_per_worker))
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
+        each = f"{self.cpus_per_worker:g} CPU{gpus}"
+        return each if self.workers == 1 else f"{self.workers} workers of {each}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """Resources of one machine of the cluster."""
+
+    cpus: float
+    gpus: float
+    memory_gib: float
+
+
+def slots(shape: Shape, nodes: Sequence[Node], *, groups: int | None, useful: int) -> int:
+    """How many groups to start: ``groups`` if given, else as many as fit, but no more than are ``useful``.
+
+    Raises:
+        UserError: a group does not fit at all, or ``groups`` do not.
+    """
+    fit = sum(_workers_on(node, shape) for node in nodes) // shape.workers
+    have = f"{_sum(nodes, 'cpus'):g} CPU and {_sum(nodes, 'gpus'):g} GPU on {len(nodes)} node{'s' * (len(nodes) != 1)}"
+    if fit == 0:
+        raise UserError(
+            f"resources: a worker group needs {shape}, the cluster has {have}; "
+            "lower cpus_per_worker, gpus_per_worker or workers, or add nodes"
+        )
+    if groups is None:
+        roomy = sum(max(0, int((node.memory_gib - BASE_GIB) / (GROUP_GIB * shape.workers))) for node in nodes)
+        return max(1, min(fit, roomy, useful))
+    if groups > fit:
+        raise UserError(
+            f"resources.groups must be at most {fit}, got {groups}: each needs {shape}, the cluster has {have}; "
+            "lower groups or cpus_per_worker (0.5 shares a core), or add nodes"
+        )
+    return groups
+
+
+def _workers_on(node: Node, shape: Shape) -> int:
+    # Ray counts in ten-thousandths; without the small summand three workers of 0.1 do not fit into 0.3.
+    by_cpu = node.cpus / shape.cpus_per_worker if shape.cpus_per_worker else math.inf
+    by_gpu = node.gpus / shape.gpus_per_worker if shape.gpus_per_worker else math.inf
+    return int(min(by_cpu, by_gpu, 10_000) + 1e-6)
+
+
+def _sum(nodes: Sequence[Node], field: str) -> float:
+    return sum(getattr(node, field) for node in nodes)
+
+
+@contextmanager
+def cluster(*, dashboard: bool = False) -> Iterator[Sequence[Node]]:
+    """A running Ray. One that runs already, or that ``RAY_ADDRESS`` names, is joined and left running.
+
+    Otherwise one is started on this machine, without the dashboard (1 GB), and ended with all its processes.
+    """
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(**quiet)
+        else:
+            with _same_imports():
+                ray.init(
+                    address="local", include_dashboard=dashboard, object_store_memory=_OBJECT_STORE_BYTES, **quiet
+                )
+    try:
+        yield _nodes(ray.nodes())
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _nodes(described: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
+    return tuple(
+        Node(
+            cpus=node["Resources"].get("CPU", 0.0),
+            gpus=node["Resources"].get("GPU", 0.0),
+            memory_gib=node["Resources"].get("memory", 0.0) / 2**30,
+        )
+        for node in described
+        if node["Alive"]
+    )
+
+
+@contextmanager
+def _same_imports() -> Iterator[None]:
+    """Ray's processes inherit ``PYTHONPATH``: they find the modules that this one finds outside its installation."""
+    installed = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    paths = [Path(entry or ".").resolve() for entry in (*sys.path, "")]
+    outside = [p for p in paths if p.is_dir() and not any(p.is_relative_to(place) for place in installed)]
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(map(str, outside)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before

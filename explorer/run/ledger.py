@@ -1,0 +1,74 @@
+"""What the trials of a sweep have asked for so far: stage keys, passes spent, what is done already. No Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from explorer.search.reader import TrialRecord
+from explorer.spec.plan import baseline_chains, chain, plan_info
+from explorer.spec.space import SearchSpace
+from explorer.store import Store
+from trainables.contract import StageJob
+
+_EXAMPLE_TRIALS = 4
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """``jobs``: every stage that a trial or a baseline needs, by key; ``baselines``: chains of the baselines."""
+
+    space: SearchSpace
+    baselines: Mapping[str, tuple[StageJob, ...]]
+    jobs: dict[str, StageJob] = field(default_factory=dict)
+    _chains: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, space: SearchSpace, trials: list[TrialRecord]) -> Ledger:
+        """The ledger of a sweep that may have begun before with ``trials``."""
+        ledger = cls(space=space, baselines=baseline_chains(space))
+        for trial in trials:
+            if not trial.swept and trial.state != "FAIL":
+                ledger.chain_of(trial.params)
+        return ledger
+
+    def chain_of(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Stage name -> key of a trial, whose stages count as spent from now on."""
+        identity = json.dumps(dict(params), sort_keys=True)
+        if identity not in self._chains:
+            jobs = chain(self.space, params)
+            self.jobs |= {job.key: job for job in jobs}
+            self._chains[identity] = {job.stage: job.key for job in jobs}
+        return self._chains[identity]
+
+    def passes_are_spent(self) -> bool:
+        """Whether the trials so far take as many passes over the training videos as the budget allows."""
+        limit = self.space.budget.passes
+        return limit is not None and sum(job.training_passes for job in self.jobs.values()) >= limit
+
+    def baseline_keys(self) -> dict[str, dict[str, str]]:
+        """Baseline name -> stage name -> key."""
+        return {name: {job.stage: job.key for job in jobs} for name, jobs in self.baselines.items()}
+
+    def missing_baselines(self, store: Store) -> list[str]:
+        """Baselines of which the store does not hold every stage."""
+        return [name for name, jobs in self.baselines.items() if not all(store.has(job.key) for job in jobs)]
+
+    def done(self, store: Store) -> dict[str, dict[str, Any]]:
+        """Key -> stage and epochs, of the stages that are trained already."""
+        return {
+            key: {"stage": job.stage, "epochs": job.epochs} for key, job in self.jobs.items() if store.has(key)
+        }
+
+
+def own_epochs(space: SearchSpace) -> dict[str, float]:
+    """Stage name -> epochs that a further trial trains for itself, the mean of a few examples: for progress displays."""
+    few = {"trials": _EXAMPLE_TRIALS, "passes": None, "hours": None}
+    info = plan_info(space.model_copy(update={"budget": space.budget.model_copy(update=few)}))
+    own: dict[str, float] = {}
+    for stage in info.stages:
+        if stage.shared_by == 1 and info.trials > 1:
+            own[stage.name] = own.get(stage.name, 0.0) + stage.epochs / info.trials
+    return own

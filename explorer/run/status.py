@@ -1,0 +1,110 @@
+"""How far a sweep is, from its folder alone. No Ray: it works while the sweep runs, and after it was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.records import STUDY_FILE
+from explorer.run.progress import PROGRESS_FILE
+from explorer.search.reader import read_study
+
+_FRESH_S = 60.0  # a driver on another machine rewrites its progress every second; clocks may differ
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepStatus:
+    """``state``: running, finished, interrupted, failed, or ``stopped`` where the driver was killed.
+
+    ``trials``: number by state (waiting, running, complete, pruned, failed). ``hypervolume`` None = nothing measured.
+    """
+
+    name: str
+    folder: Path
+    state: str
+    trials: Mapping[str, int]
+    trials_planned: int | None
+    stages: Mapping[str, int]
+    epochs_done: int
+    epochs_planned: int
+    hypervolume: float | None
+    elapsed_s: float
+    remaining_s: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The output of ``explorer status --json``."""
+        return {
+            "sweep": self.name,
+            "folder": str(self.folder),
+            "state": self.state,
+            "trials": dict(self.trials),
+            "trials_planned": self.trials_planned,
+            "stages": dict(self.stages),
+            "epochs_done": self.epochs_done,
+            "epochs_planned": self.epochs_planned,
+            "hypervolume": self.hypervolume,
+            "elapsed_seconds": self.elapsed_s,
+            "remaining_seconds": self.remaining_s,
+        }
+
+
+def sweep_status(folder: Path) -> SweepStatus:
+    """The status of the sweep in ``folder``. Raises ``NotFound`` where there is none."""
+    from explorer.browse import Front
+
+    names = {"FAIL": "failed"}
+    states = Counter(
+        names.get(t.state, t.state.lower()) for t in read_study(folder / STUDY_FILE) if not t.swept
+    )
+    progress = _progress(folder)
+    state = _state(progress)
+    if state != "running" and states["running"]:  # they run again when the sweep is resumed
+        states["interrupted"] = states.pop("running")
+    front = Front.load(folder)
+    return SweepStatus(
+        name=folder.resolve().name,
+        folder=folder,
+        state=state,
+        trials=dict(states),
+        trials_planned=progress.get("trials_planned"),
+        stages=progress.get("stages", {}),
+        epochs_done=progress.get("epochs_done", 0),
+        epochs_planned=progress.get("epochs_planned", 0),
+        hypervolume=front.hypervolume if front.points else None,
+        elapsed_s=progress.get("elapsed_seconds", 0.0),
+        remaining_s=progress.get("remaining_seconds"),
+    )
+
+
+def _progress(folder: Path) -> dict[str, Any]:
+    try:
+        raw: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return raw
+
+
+def _state(progress: Mapping[str, Any]) -> str:
+    state = str(progress.get("state", "stopped"))
+    if state != "running":
+        return state
+    here = progress.get("host") == socket.gethostname()
+    alive = _is_alive(int(progress["pid"])) if here else time.time() - float(progress["updated"]) < _FRESH_S
+    return "running" if alive else "stopped"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,289 @@
+"""Run a sweep from its search space to its end: the driver. Everything that starts, waits and ends is in here.
+
+The study and the stage store are the only state. A sweep that ended, was interrupted or was killed goes on when it is
+run again under its name: a fresh Tuner over the same study, and stages taken from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.errors import SweepFailed, UserError
+from explorer.records import SPACE_FILE, STUDY_FILE
+from explorer.run.baselines import BaselineWatch
+from explorer.run.cluster import Node, Shape, cluster, slots
+from explorer.run.events import Event, Kind, Observer
+from explorer.run.ledger import Ledger, own_epochs
+from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
+from explorer.search.book import BASELINES, StudyBook
+from explorer.search.from_space import search_of
+from explorer.search.reader import read_study
+from explorer.spec.space import SearchSpace
+from explorer.store import Store
+from trainables.kit.engine.files import write_json
+
+if TYPE_CHECKING:
+    from explorer.run.tuning import SweepSearcher, Tuning
+
+_log = logging.getLogger(__name__)
+
+ERRORS_FILE = "errors.log"  # the stack trace of every failed attempt
+_SCRATCH = ".scratch-"
+_BASELINE_PRIORITY = 10**9  # after the trials: they fill the gaps
+_PUMP_S = 0.5
+_MAX_FAILED_STARTS = 3  # a group whose process never came up in so many attempts never will
+_GRACE_S = 20.0  # how long an interrupted sweep waits for epochs to end, so that they are not lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """How a run of a sweep ended. ``trials``: number of trials by state, of the whole sweep.
+
+    States: complete, pruned, failed; ``interrupted`` ones are run again when the sweep goes on.
+    """
+
+    name: str
+    folder: Path
+    state: str  # finished | interrupted
+    trials: dict[str, int]
+    seconds: float
+
+
+def run_sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> SweepResult:
+    """Run ``space``, or go on with it, until its budget is used up. Ctrl-C ends it in order; it can go on later.
+
+    ``observers`` are told every event from this thread.
+
+    Raises:
+        UserError: the resources do not fit, or the study was begun for another search space, or is in use.
+        SweepFailed: no worker group came up, or not one trial succeeded.
+    """
+    if space.resources.workers != 1:
+        raise UserError(
+            f"resources.workers must be 1, got {space.resources.workers}: training a stage in several processes is not "
+            "there yet; run more groups instead"
+        )
+    space.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)
+        stack.callback(book.close)
+        (space.folder / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
+        return _Sweep(space, book, observers).run(stack)
+
+
+class _Sweep:
+    """One run of a sweep."""
+
+    def __init__(self, space: SearchSpace, book: StudyBook, observers: Sequence[Observer]) -> None:
+        self._space = space
+        self._book = book
+        self._store = Store(space.store_folder)
+        self._ledger = Ledger.open(space, read_study(book.path))
+        self._progress = Progress(name=space.name)
+        self._observers: list[Observer] = [self._progress, *observers]
+        self._began = time.time()
+        self._before_s = elapsed_before(space.folder)
+        self._baselines = BaselineWatch(self._ledger.baselines)
+        self._seen = 0
+        self._written = 0.0
+        self._broken: str | None = None
+        self._queue: Any = None
+        book.set_attr(BASELINES, self._ledger.baseline_keys())
+
+    def run(self, stack: ExitStack) -> SweepResult:
+        if self._nothing_to_do():
+            told = {Kind.SWEEP_STARTED: self._plan(0), Kind.SWEEP_ENDED: {"state": "finished"}}
+            now = time.time()
+            self._deliver([Event(sequence=n, time=now, kind=k, data=d) for n, (k, d) in enumerate(told.items(), 1)])
+            return self._result("finished")
+        for left in self._space.folder.glob(f"{_SCRATCH}*"):  # of a driver that was killed: the study's lock is ours
+            shutil.rmtree(left, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self._space.folder))
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        nodes = stack.enter_context(cluster())
+        stack.enter_context(_terminated_like_interrupted())
+        return self._result(self._run_on(nodes, scratch))
+
+    def _run_on(self, nodes: Sequence[Node], scratch: Path) -> str:
+        """The state in which the sweep ended."""
+        from explorer.run.groups import WorkerGroups
+        from explorer.run.queue_actor import start_queue
+
+        need = self._space.resources
+        shape = Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
+        useful = (self._space.budget.trials or 10**6) + len(self._ledger.baselines)
+        count = slots(shape, nodes, groups=need.groups, useful=useful)
+        self._queue = start_queue(self._space.store_folder)
+        groups = WorkerGroups(self._queue, self._space, slots=count, shape=shape, scratch=scratch / "train")
+        groups.start()  # they take seconds to come up; the rest goes on meanwhile
+        self._note(Kind.SWEEP_STARTED, self._plan(count))
+        for name, jobs in self._ledger.baselines.items():
+            self._queue.submit.remote(jobs, f"baseline:{name}", _BASELINE_PRIORITY)
+        from explorer.run.tuning import SweepSearcher, TrialEvents, Tuning, quieten
+
+        quieten(count)
+        searcher = SweepSearcher(self._book, limit=count, chain_of=self._ledger.chain_of, is_spent=self._is_spent)
+        tuning = Tuning(self._space, self._queue, searcher, TrialEvents(self._queue, searcher, self._ledger.chain_of), scratch)
+        state = "failed"
+        try:
+            tuning.start()
+            self._pump_until_done(tuning, groups)
+            state = "finished"
+        except (KeyboardInterrupt, SystemExit):
+            state = "interrupted"
+            self._interrupt(searcher, tuning)
+        finally:
+            self._end(state, groups)
+        return state
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def _pump_until_done(self, tuning: Tuning, groups: Any) -> None:
+        while tuning.is_alive() or self._baselines.open:
+            self._pump(_PUMP_S)
+            lost = self._broken or groups.all_lost
+            if lost is not None:
+                raise SweepFailed(f"no worker group comes up: {lost}")
+            if tuning.error is not None:
+                break
+        if tuning.error is not None:
+            raise SweepFailed(f"Ray Tune ended before the sweep did: {tuning.error}") from tuning.error
+
+    def _pump(self, timeout_s: float) -> bool:
+        """Hand on what happened. Whether anything did."""
+        import ray
+
+        events: list[Event] = ray.get(self._queue.events.remote(self._seen, timeout_s))
+        if events:
+            self._seen = events[-1].sequence
+        self._deliver(events)
+        for name, error in self._baselines.newly_ended():
+            kind = Kind.BASELINE_FINISHED if error is None else Kind.BASELINE_FAILED
+            data = {"name": name, "chain": self._ledger.baseline_keys()[name]} | ({"error": error} if error else {})
+            self._note(kind, data)
+        return bool(events)
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._attend(event)
+            for observer in list(self._observers):
+                try:
+                    observer.on_event(event)
+                except Exception:
+                    _log.exception("an observer failed at event %s and is not called again: %r", event.kind, observer)
+                    self._observers.remove(observer)
+        if time.time() - self._written > 1.0:
+            self._write_progress()
+
+    def _attend(self, event: Event) -> None:
+        """What the driver itself does about an event."""
+        self._baselines.on_event(event)
+        if trace := event.data.get("trace"):
+            with self._errors_file.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {event.kind} {event.stage} {event.key}\n{trace}\n")
+        if event.kind is Kind.GROUP_LOST and event.data["failed_starts"] >= _MAX_FAILED_STARTS:
+            self._broken = event.data["error"]
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, searcher: SweepSearcher, tuning: Tuning) -> None:
+        """Stop in order: no more trials, running stages end at their next epoch. What was running runs again later."""
+        import ray
+
+        searcher.interrupted = True
+        ray.get(self._queue.close.remote())
+        tuning.join(_GRACE_S)
+
+    def _end(self, state: str, groups: Any) -> None:
+        import ray
+
+        ray.get(self._queue.close.remote())
+        groups.join(_GRACE_S)
+        self._note(Kind.SWEEP_ENDED, {"state": state})
+        while self._pump(0.0):
+            pass
+        self._write_progress()
+
+    def _result(self, state: str) -> SweepResult:
+        names = {"FAIL": "failed"} | ({"RUNNING": "interrupted"} if state == "interrupted" else {})
+        counts = self._book.counts()
+        trials = {names.get(name, name.lower()): count for name, count in counts.items() if count}
+        self._write_progress()
+        if state == "finished" and trials.get("failed") and not trials.get("complete"):
+            raise SweepFailed(f"not one of {trials['failed']} trials succeeded; {self._first_reason()}")
+        seconds = time.time() - self._began
+        return SweepResult(
+            name=self._space.name, folder=self._space.folder, state=state, trials=trials, seconds=seconds
+        )
+
+    def _first_reason(self) -> str:
+        reasons = [trial.attrs.get("reason") for trial in read_study(self._book.path) if trial.state == "FAIL"]
+        first = next((reason for reason in reasons if reason), "no reason is recorded")
+        return f"the first one: {first}"
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    @property
+    def _errors_file(self) -> Path:
+        return self._space.folder / ERRORS_FILE
+
+    def _nothing_to_do(self) -> bool:
+        spent = self._book.budget_is_used_up() or self._is_spent()
+        return spent and not self._ledger.missing_baselines(self._store)
+
+    def _is_spent(self) -> bool:
+        hours = self._space.budget.hours
+        late = hours is not None and self._before_s + time.time() - self._began >= hours * 3600
+        return late or self._ledger.passes_are_spent()
+
+    def _plan(self, count: int) -> dict[str, Any]:
+        names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+        return {
+            "name": self._space.name,
+            "folder": str(self._space.folder),
+            "slots": count,
+            "trials": self._space.budget.trials,
+            "ended": {names[state]: n for state, n in self._book.counts().items() if state in names and n},
+            "done": self._ledger.done(self._store),
+            "own_epochs": own_epochs(self._space),
+            "elapsed_s": self._before_s,
+        }
+
+    def _note(self, kind: Kind, data: dict[str, Any]) -> None:
+        import ray
+
+        ray.get(self._queue.note.remote(kind, None, data))
+
+    def _write_progress(self) -> None:
+        self._written = time.time()
+        write_json(self._space.folder / PROGRESS_FILE, self._progress.snapshot(self._written).to_json(self._written))
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM (a scheduler's or a container's end) stops the sweep as Ctrl-C does. Ray's own handler aborts the process.
+
+    Only the main thread may set handlers; elsewhere nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -1,0 +1,68 @@
+"""One trial of a sweep: a feather-weight Tune function that asks for stages and waits for them. No torch in its process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray import tune
+
+from explorer.errors import StageFailed
+from explorer.run.jobs import Outcome, State
+from explorer.search.searcher import REASON, TRIAL_ATTRS, TRIAL_STATE
+from explorer.spec.plan import chain
+from explorer.spec.space import SearchSpace
+from explorer.store import Store
+from trainables.contract import StageJob
+
+WAIT_S = 60.0
+
+
+def run_trial(config: Mapping[str, Any], *, space: SearchSpace, queue: Any) -> None:
+    """Train the stages of ``config["params"]`` and report once how the trial ended.
+
+    It never raises for what a stage did: a failed trial reports so, with the reason, and the sweep goes on.
+    """
+    try:
+        jobs = chain(space, config["params"])
+        _train(jobs, queue, number=config["number"])
+        result: dict[str, Any] = {**measure(space, jobs[-1]), TRIAL_STATE: "COMPLETE"}
+    except Exception as error:
+        message = str(error) if isinstance(error, StageFailed) else f"{type(error).__name__}: {error}"
+        result = {TRIAL_STATE: "FAIL", TRIAL_ATTRS: json.dumps({REASON: message})}
+    tune.report(result)
+
+
+def subscriber(number: int) -> str:
+    """Under which name trial ``number`` asks the queue for stages."""
+    return f"trial-{number}"
+
+
+def measure(space: SearchSpace, last: StageJob) -> dict[str, float]:
+    """The objectives of a trial: the last stage's last epoch with its knobs at their defaults, on validation.
+
+    ``gflops`` are GMACs a video by the full convention.
+    """
+    points = [p for p in Store(space.store_folder).points(last.key) if p["selection"] == "default"]
+    if not points:
+        raise StageFailed(f"stage {last.stage} was trained but not measured: it has no operating point")
+    val = max(points, key=lambda point: point["epoch"])["val"]
+    return {"accuracy": val["accuracy"], "gflops": val["gflops"]["full"]}
+
+
+def _train(jobs: Sequence[StageJob], queue: Any, *, number: int) -> None:
+    ray.get(queue.submit.remote(jobs, subscriber(number), number))
+    keys = [job.key for job in jobs]
+    while True:
+        outcomes: Mapping[str, Outcome] | None = ray.get(queue.wait.remote(keys, WAIT_S))
+        if outcomes is None:
+            raise StageFailed("the sweep was stopped")
+        for job in jobs:
+            outcome = outcomes[job.key]
+            if outcome.state in (State.FAILED, State.CANCELLED):
+                error = outcome.error or outcome.state.value
+                raise StageFailed(error if error.startswith("stage ") else f"stage {job.stage} failed: {error}")
+        if all(outcome.state is State.DONE for outcome in outcomes.values()):
+            return

@@ -1,0 +1,103 @@
+"""What runs inside a worker group: take a stage job, train it, publish it, take the next, until the queue closes.
+
+Every rank runs :func:`serve`. Rank 0 talks to the queue and tells the others; every rank leaves the loop by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import traceback
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+import torch.distributed as dist
+
+from explorer.execute import execute
+from explorer.run.groups import WorkerSetup
+from explorer.run.jobs import JobError, Taken
+from explorer.store import Store
+from trainables.contract import StageJob
+from trainables.errors import StageFailed, UserError
+from trainables.kit.engine.ranks import Ranks
+from trainables.kit.engine.train import EpochReport, StageCancelled
+
+# Ranks that wait in a broadcast are killed after half an hour, so rank 0 says "nothing yet" long before.
+POLL_S = 30.0
+
+
+def serve(setup: WorkerSetup) -> None:
+    """The loop of one rank.
+
+    An exception in a job is told to the queue and the loop goes on; after an error of the device the process cannot be
+    trusted, so the error is raised and Ray Train starts the group anew.
+    """
+    torch.set_num_threads(setup.threads)
+    if setup.folder.is_dir():
+        os.chdir(setup.folder)
+    ranks = _ranks()
+    # Objects travel by gloo: NCCL would need a detour over the GPU, and time out differently.
+    side = dist.new_group(backend="gloo") if ranks.size > 1 else None
+    worker = f"{setup.slot}.{uuid.uuid4().hex[:8]}"
+    if ranks.first:
+        ray.get(setup.queue.join.remote(setup.slot, worker))
+    store = Store(setup.store, area=setup.area)
+    gc.freeze()  # what the imports left is not searched after every job (0.3 s)
+    while True:
+        box = [ray.get(setup.queue.take.remote(worker, POLL_S)) if ranks.first else Taken()]
+        if side is not None:
+            dist.broadcast_object_list(box, src=0, group=side)
+        if box[0].closed:
+            return
+        if box[0].job is not None:
+            _train(box[0].job, setup, worker, store, ranks)
+
+
+def _train(job: StageJob, setup: WorkerSetup, worker: str, store: Store, ranks: Ranks) -> None:
+    """Train one job and tell the queue how it ended."""
+
+    def tell(method: str, *details: Any) -> Any:
+        return ray.get(getattr(setup.queue, method).remote(job.key, worker, *details)) if ranks.first else None
+
+    def on_epoch(report: EpochReport) -> bool:
+        return bool(tell("report", asdict(report)))
+
+    try:
+        execute(job, store=store, cache=setup.cache, on_epoch=on_epoch, ranks=ranks)
+    except StageCancelled:
+        tell("cancelled")
+    except Exception as error:
+        tell("fail", describe(error))
+        if ranks.size > 1 or _breaks_the_process(error):  # the other ranks may not have seen it
+            raise
+    else:
+        tell("finish")
+    gc.collect()  # the next job starts from the memory that the first one started from
+
+
+def describe(error: Exception) -> JobError:
+    """An error as the queue counts it: its type and the line that raised it, not its text, which may hold addresses.
+
+    What depends on nothing but the job (a loss that is not finite, a file that does not decode) would happen again.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
+    expected = isinstance(error, StageFailed | UserError)
+    return JobError(
+        signature=f"{type(error).__name__} at {where}",
+        message=str(error) if expected else f"{type(error).__name__}: {error} ({where})",
+        trace="".join(traceback.format_exception(error)),
+        final=expected,
+    )
+
+
+def _breaks_the_process(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError | MemoryError)
+
+
+def _ranks() -> Ranks:
+    return Ranks(rank=dist.get_rank(), size=dist.get_world_size()) if dist.is_initialized() else Ranks()

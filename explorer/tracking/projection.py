@@ -1,0 +1,394 @@
+"""What each event of a sweep means in MLflow. Applying the same events twice leaves the same runs.
+
+The sweep is the parent run. A stage that trials share (or a baseline's) is a child run; a stage that the searched
+values reach belongs to its trial and shows in the trial's run, its metrics prefixed ``STAGE/``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.browse import Front, hypervolume_history
+from explorer.errors import CheckpointMissing, NotFound
+from explorer.records import STUDY_FILE, read_sweep
+from explorer.report.files import write_front_files
+from explorer.run.events import Event, Kind
+from explorer.search.reader import TrialRecord, read_study
+from explorer.spec.draws import default_point, random_point
+from explorer.spec.plan import chain
+from explorer.store import Store
+from explorer.tracking.runs import NOTE, ON_FRONT, TRIAL_STATE, Number, Runs, RunState, Status
+
+if TYPE_CHECKING:
+    from explorer.spec import SearchSpace
+
+_STATUS: dict[str, Status] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+_REFRESH_S = 10.0  # at most this often, and for at most a twentieth of the time, is the front rebuilt
+_ATTACH_S = 60.0  # the page is 5 MB: attached more seldom, and always at the end
+HYPERVOLUME = "hypervolume"
+_SAMPLES = 3  # random points that tell which stages the searched values reach
+
+
+class Projection:
+    """Applies events to the runs of one sweep."""
+
+    def __init__(self, space: SearchSpace, runs: Runs) -> None:
+        self._space = space
+        self._runs = runs
+        self._store = Store(space.store_folder)
+        self._of_trial = _reached_by_search(space)
+        self._chains: dict[int, Mapping[str, str]] = {}
+        self._open_trials: set[int] = set()
+        self._jobs: dict[str, Mapping[str, Any]] = {}
+        self._pending: dict[str, tuple[RunState, list[Number]]] = {}
+        self._shown: dict[tuple[str, str], set[int]] = {}  # epochs written by this process, by run and stage key
+        self._front_is_stale = False
+        self._refreshed_at = self._attached_at = -1e9
+        self._refresh_took_s = 0.0
+        self._volumes_written: set[int] | None = None  # steps; None: not asked yet
+        self._handlers: dict[Kind, Callable[[Event], None]] = {
+            Kind.SWEEP_STARTED: self._sweep_started,
+            Kind.SWEEP_ENDED: self._sweep_ended,
+            Kind.STAGE_SUBMITTED: self._stage_submitted,
+            Kind.STAGE_REUSED: self._stage_reused,
+            Kind.STAGE_STARTED: self._stage_started,
+            Kind.STAGE_EPOCH: self._stage_epoch,
+            Kind.STAGE_FINISHED: self._stage_finished,
+            Kind.STAGE_FAILED: self._stage_failed,
+            Kind.STAGE_CANCELLED: self._stage_cancelled,
+            Kind.TRIAL_STARTED: self._trial_started,
+            Kind.TRIAL_FINISHED: self._trial_finished,
+            Kind.TRIAL_FAILED: self._trial_failed,
+            Kind.BASELINE_FINISHED: self._mark_stale,
+            Kind.BASELINE_FAILED: self._baseline_failed,
+        }
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Write what ``events`` say. After an error, give the same events again."""
+        self._pending.clear()
+        try:
+            for event in events:
+                handler = self._handlers.get(event.kind)
+                if handler is not None:
+                    handler(event)
+            self._flush()
+        except Exception:
+            self._runs.forget()
+            raise
+
+    # --- the sweep ----------------------------------------------------------------------------------------------------
+
+    def _sweep_started(self, event: Event) -> None:
+        parent = self._runs.parent(time_ms=_ms(event))
+        if parent.status != "RUNNING":
+            self._runs.reopen(parent)
+        self._runs.write(parent, params=_flat(self._space.dump()), tags={NOTE: _note(self._space)})
+        self._catch_up(event)
+
+    def _catch_up(self, event: Event) -> None:
+        """Write what happened while nobody listened: before a kill, or in an outage that outlived the sweep."""
+        study = self._space.folder / STUDY_FILE
+        records = read_study(study) if study.is_file() else []
+        for record in records:
+            before = record.attrs.get("resumes")
+            if before is not None:  # it goes on under a new number, in the same run
+                self._runs.rename("trial", str(before), str(record.number))
+        children = self._runs.children()
+        for record in records:
+            # Creating a database takes seconds, in which the sweep goes on: what came after has events of its own.
+            if record.swept or record.ended is None or record.ended >= event.time:
+                continue
+            known = children.get(("trial", str(record.number)))
+            if known is None or known.status == "RUNNING":
+                self._write_ended(record, event)
+        for state in children.values():
+            if state.status == "RUNNING":
+                self._runs.end(state, "KILLED", time_ms=_ms(event))
+        self._front_is_stale = bool(records)
+
+    def _write_ended(self, record: TrialRecord, event: Event) -> None:
+        time_ms = _ms(event) if record.ended is None else int(record.ended * 1000)
+        state = self._open_trial(record.number, record.params, record.attrs.get("chain", {}), time_ms)
+        if record.state == "COMPLETE":
+            values = dict(zip(self._space.objectives, record.values or (), strict=True))
+            self._complete(record.number, state, values, time_ms)
+        else:
+            name = "pruned" if record.state == "PRUNED" else "failed"
+            self._runs.write(state, tags={TRIAL_STATE: name, "error": str(record.attrs.get("reason", ""))})
+            self._runs.end(state, "KILLED" if record.state == "PRUNED" else "FAILED", time_ms=time_ms)
+        self._open_trials.discard(record.number)
+
+    def _sweep_ended(self, event: Event) -> None:
+        self._flush()
+        for (role, _), state in self._runs.children().items():
+            if state.status == "RUNNING":
+                tags = {TRIAL_STATE: "interrupted"} if role == "trial" else {}
+                self._runs.write(state, tags=tags)
+                self._runs.end(state, "KILLED", time_ms=_ms(event))
+        self._open_trials.clear()
+        self.refresh_front(final=True)
+        status = _STATUS.get(str(event.data.get("state", "finished")), "FAILED")
+        self._runs.end(self._runs.parent(), status, time_ms=_ms(event))
+
+    # --- stages -------------------------------------------------------------------------------------------------------
+
+    def _owners(self, key: str, stage: str) -> list[int]:
+        """The trials in whose runs the stage shows; none where it has a run of its own."""
+        if stage not in self._of_trial:
+            return []
+        return [number for number, keys in self._chains.items() if key in keys.values()]
+
+    def _stage_submitted(self, event: Event) -> None:
+        self._jobs[str(event.key)] = event.data["job"]
+
+    def _stage_run(self, event: Event) -> RunState:
+        key, stage = str(event.key), str(event.stage)
+        state = self._runs.child("stage", key, name=stage, time_ms=_ms(event))
+        job = self._jobs.get(key, {})
+        known = {name: job[name] for name in ("epochs", "training_passes", "seed") if name in job}
+        tags = {"stage": stage} | ({"baseline": str(job["baseline"])} if job.get("baseline") else {})
+        self._runs.write(state, params={"stage": stage, "key": key, **known}, tags=tags)
+        return state
+
+    def _stage_reused(self, event: Event) -> None:
+        self._stage_submitted(event)
+        key, stage = str(event.key), str(event.stage)
+        known = self._runs.children().get(("stage", key))
+        if stage in self._of_trial or (known is not None and known.status == "FINISHED"):
+            return
+        state = self._stage_run(event)
+        self._runs.write(state, tags={"stage.reused": "yes"})
+        self._fill_stage(state, key, prefix="", time_ms=_ms(event))
+        self._runs.end(state, "FINISHED", time_ms=_ms(event))
+
+    def _stage_started(self, event: Event) -> None:
+        self._stage_submitted(event)
+        if not self._owners(str(event.key), str(event.stage)):
+            self._stage_run(event)
+
+    def _stage_epoch(self, event: Event) -> None:
+        key, stage, epoch = str(event.key), str(event.stage), int(event.data["epoch"])
+        owners = self._owners(key, stage)
+        targets = {number: self._trial_run(number) for number in owners if number in self._open_trials}
+        states = list(targets.values()) if owners else [self._stage_run(event)]
+        prefix = f"{stage}/" if owners else ""
+        values = {**event.data["metrics"], "seconds": event.data["seconds"]}
+        for state in states:
+            _, numbers = self._pending.setdefault(state.run_id, (state, []))
+            numbers += _numbers(values, step=epoch, time_ms=_ms(event), prefix=prefix)
+            self._shown.setdefault((state.run_id, key), set()).add(epoch)
+
+    def _stage_finished(self, event: Event) -> None:
+        self._front_is_stale = True
+        if not self._owners(str(event.key), str(event.stage)):
+            self._flush()
+            state = self._stage_run(event)
+            self._runs.write(state, numbers=self._final_numbers(str(event.key), _ms(event)))
+            self._runs.end(state, "FINISHED", time_ms=_ms(event))
+
+    def _stage_failed(self, event: Event) -> None:
+        self._end_stage(event, "FAILED")
+
+    def _stage_cancelled(self, event: Event) -> None:
+        self._end_stage(event, "KILLED")
+
+    def _end_stage(self, event: Event, status: Status) -> None:
+        if self._owners(str(event.key), str(event.stage)) or ("stage", str(event.key)) not in self._runs.children():
+            return
+        self._flush()
+        state = self._stage_run(event)
+        self._runs.write(state, tags={"error": str(event.data.get("error") or "")})
+        self._runs.end(state, status, time_ms=_ms(event))
+
+    def _fill_stage(self, state: RunState, key: str, *, prefix: str, time_ms: int) -> None:
+        """Write the epochs of a stored stage that the run does not show yet."""
+        try:
+            history = self._store.stage_info(key)["metrics"]
+        except CheckpointMissing:
+            return
+        shown = self._shown.get((state.run_id, key), set())
+        if len(shown) < len(history):  # asked of the server only where this process did not write them all
+            shown = shown | {step for name in history[0] for step in self._runs.steps(state, prefix + name)}
+        numbers = [
+            number
+            for epoch, metrics in enumerate(history)
+            if epoch not in shown
+            for number in _numbers(metrics, step=epoch, time_ms=time_ms, prefix=prefix)
+        ]
+        self._runs.write(state, numbers=[*numbers, *([] if prefix else self._final_numbers(key, time_ms))])
+
+    def _final_numbers(self, key: str, time_ms: int) -> list[Number]:
+        """Accuracy and cost of a stored stage's last measured epoch, at default knobs."""
+        defaults = [point for point in self._store.points(key) if point["selection"] == "default"]
+        if not defaults:
+            return []
+        val = defaults[-1]["val"]
+        values = {"accuracy": val["accuracy"], "gflops": val["gflops"]["full"]}
+        return _numbers(values, step=int(defaults[-1]["epoch"]), time_ms=time_ms)
+
+    # --- trials -------------------------------------------------------------------------------------------------------
+
+    def _trial_run(self, number: int, time_ms: int | None = None) -> RunState:
+        when = int(time.time() * 1000) if time_ms is None else time_ms
+        return self._runs.child("trial", str(number), name=f"trial {number}", time_ms=when)
+
+    def _open_trial(self, number: int, params: Mapping[str, Any], keys: Mapping[str, str], time_ms: int) -> RunState:
+        self._chains[number] = keys
+        self._open_trials.add(number)
+        state = self._trial_run(number, time_ms)
+        self._runs.write(state, params=params, tags={TRIAL_STATE: "running", "chain": json.dumps(keys)})
+        return state
+
+    def _trial_started(self, event: Event) -> None:
+        self._open_trial(_trial(event), event.data["params"], event.data["chain"], _ms(event))
+
+    def _trial_finished(self, event: Event) -> None:
+        number = _trial(event)
+        self._flush()
+        state = self._open_trial(number, event.data["params"], event.data["chain"], _ms(event))
+        self._complete(number, state, event.data["values"], _ms(event))
+        self._open_trials.discard(number)
+
+    def _complete(self, number: int, state: RunState, values: Mapping[str, float], time_ms: int) -> None:
+        for stage, key in self._chains[number].items():
+            if stage in self._of_trial:
+                self._fill_stage(state, key, prefix=f"{stage}/", time_ms=time_ms)
+        self._runs.write(state, numbers=_numbers(values, step=0, time_ms=time_ms), tags={TRIAL_STATE: "complete"})
+        self._runs.end(state, "FINISHED", time_ms=time_ms)
+        self._front_is_stale = True
+
+    def _trial_failed(self, event: Event) -> None:
+        number = _trial(event)
+        self._flush()
+        state = self._open_trial(number, event.data["params"], event.data["chain"], _ms(event))
+        self._runs.write(state, tags={TRIAL_STATE: "failed", "error": str(event.data.get("error") or "")})
+        self._runs.end(state, "FAILED", time_ms=_ms(event))
+        self._open_trials.discard(number)
+
+    def _baseline_failed(self, event: Event) -> None:
+        name, error = event.data["name"], event.data.get("error")
+        self._runs.write(self._runs.parent(), tags={f"baseline.{name}": f"failed: {error}"})
+
+    # --- the front ----------------------------------------------------------------------------------------------------
+
+    def _mark_stale(self, event: Event) -> None:
+        self._front_is_stale = True
+
+    def refresh_front(self, *, final: bool = False) -> None:
+        """Bring hypervolume, front tags and artifacts up to date, unless that was done a moment ago."""
+        now = time.monotonic()
+        due = now - self._refreshed_at > max(_REFRESH_S, 20 * self._refresh_took_s)
+        if not final and not (self._front_is_stale and due):
+            return
+        try:
+            record = read_sweep(self._space.folder)
+        except NotFound:  # nothing was asked of the study yet
+            return
+        self._front_is_stale = False
+        self._refreshed_at = now
+        front = Front.of(record)
+        if front.points or front.baselines:
+            self._write_hypervolume(front, final=final)
+            self._write_members(front)
+            if final or now - self._attached_at > _ATTACH_S:
+                self._attach(front)
+                self._attached_at = now
+        self._refresh_took_s = time.monotonic() - now
+
+    def _write_hypervolume(self, front: Front, *, final: bool) -> None:
+        """One value for each ended trial, in the order in which they ended; the step is their number.
+
+        Values are comparable only from one reference point, so they wait for the baselines that set it.
+        """
+        if not final and self._space.baselines and not front.has_unimodal:
+            return
+        parent = self._runs.parent()
+        if self._volumes_written is None:
+            known = HYPERVOLUME in parent.metrics
+            self._volumes_written = self._runs.steps(parent, HYPERVOLUME) if known else set()
+        ended = [r for r in read_study(self._space.folder / STUDY_FILE) if r.ended is not None and not r.swept]
+        ended.sort(key=lambda record: (record.ended or 0.0, record.number))
+        volumes = hypervolume_history(front, [record.number for record in ended])
+        numbers = [
+            Number(name=HYPERVOLUME, value=volume, step=step, time_ms=int((record.ended or 0.0) * 1000))
+            for step, (record, volume) in enumerate(zip(ended, volumes, strict=True), 1)
+            if step not in self._volumes_written
+        ]
+        size = Number(name="front.points", value=len(front.points), step=len(ended), time_ms=int(time.time() * 1000))
+        self._runs.write(parent, numbers=[*numbers, size])
+        self._volumes_written.update(number.step for number in numbers)
+
+    def _write_members(self, front: Front) -> None:
+        members = {point.trial for point in front.points if point.trial is not None}
+        for (role, identifier), state in self._runs.children().items():
+            if role != "trial":
+                continue
+            if int(identifier) in members:
+                self._runs.write(state, tags={ON_FRONT: "yes"})
+            elif ON_FRONT in state.tags:
+                self._runs.write(state, tags={ON_FRONT: "no"})
+
+    def _attach(self, front: Front) -> None:
+        with tempfile.TemporaryDirectory(prefix="front-") as folder:
+            self._runs.attach(self._runs.parent(), write_front_files(front, Path(folder)))
+
+    def _flush(self) -> None:
+        """Write the metrics that were held back so that many go in one call."""
+        while self._pending:
+            _, (state, numbers) = self._pending.popitem()
+            self._runs.write(state, numbers=numbers)
+
+
+def _reached_by_search(space: SearchSpace) -> frozenset[str]:
+    """Names of the stages whose key depends on what is searched: they belong to single trials."""
+    if not space.search:
+        return frozenset()
+    points = [default_point(space), *(random_point(space.search, (space.seed, n)) for n in range(_SAMPLES))]
+    keys: dict[str, set[str]] = {}
+    for point in points:
+        for job in chain(space, point):
+            keys.setdefault(job.stage, set()).add(job.key)
+    return frozenset(stage for stage, found in keys.items() if len(found) > 1)
+
+
+def _numbers(values: Mapping[str, float], *, step: int, time_ms: int, prefix: str = "") -> list[Number]:
+    return [Number(name=prefix + k, value=float(v), step=step, time_ms=time_ms) for k, v in values.items()]
+
+
+def _flat(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted names. What may change on resume (budget, resources, places) is left out."""
+    found: dict[str, Any] = {}
+    for name, value in raw.items():
+        if not prefix and name in ("budget", "resources", "storage", "tracking"):
+            continue
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value and not prefix.startswith("search."):
+            found |= _flat(value, f"{dotted}.")
+        else:
+            found[dotted] = json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
+    return found
+
+
+def _note(space: SearchSpace) -> str:
+    searched = "\n".join(f"- `{path}`: {json.dumps(dimension.raw())}" for path, dimension in space.search.items())
+    return (
+        f"Sweep `{space.name}` over the system `{space.system}` (preset `{space.preset}`).\n\n"
+        "The front (accuracy against GFLOPs a video) is the artifact `front.html`: download it or open it here, it "
+        "needs no network. `front.json` and `front.csv` hold the same for programs. Child runs are trials and the "
+        f"stages that they share; trials with the tag `front = yes` have a point on the front.\n\nSearched:\n\n{searched}\n\n"
+        f"Pick a checkpoint: `explorer pick {space.folder} --max-gflops BUDGET`\n"
+    )
+
+
+def _trial(event: Event) -> int:
+    assert event.trial is not None, f"{event.kind} without a trial"
+    return event.trial
+
+
+def _ms(event: Event) -> int:
+    return int(event.time * 1000)

@@ -1,0 +1,56 @@
+"""Picking: which point a budget gets, and what is said when there is none."""
+
+import pytest
+
+from explorer.fronts import pick
+from tests.fronts.test_dominance import point
+from trainables.errors import UserError
+
+CHEAP, MIDDLE, DEAR = point(0.6, 1.0, key="cheap"), point(0.8, 4.0, key="middle"), point(0.9, 8.0, key="dear")
+FRONT = [CHEAP, MIDDLE, DEAR]
+
+
+@pytest.mark.parametrize(("budget", "expected"), [(1.0, CHEAP), (3.99, CHEAP), (4.0, MIDDLE), (100.0, DEAR)])
+def test_a_budget_gets_the_most_accurate_point_within_it(budget, expected):
+    assert pick(FRONT, max_gflops=budget) is expected
+
+
+@pytest.mark.parametrize(("accuracy", "expected"), [(0.0, CHEAP), (0.6, CHEAP), (0.61, MIDDLE), (0.9, DEAR)])
+def test_an_accuracy_alone_gets_the_cheapest_point_that_reaches_it(accuracy, expected):
+    assert pick(FRONT, min_accuracy=accuracy) is expected
+
+
+def test_budget_and_accuracy_together_get_the_most_accurate():
+    assert pick(FRONT, max_gflops=5, min_accuracy=0.5) is MIDDLE
+
+
+def test_the_convention_decides_what_a_point_costs():
+    assert pick(FRONT, max_gflops=2.0, convention="paper") is MIDDLE
+
+
+def test_too_small_a_budget_names_the_cheapest_point():
+    with pytest.raises(UserError, match=r"at most 0\.5 GFLOPs.*the cheapest costs 1 at accuracy 0\.600"):
+        pick(FRONT, max_gflops=0.5)
+
+
+def test_too_high_an_accuracy_names_the_nearest_point_within_budget():
+    with pytest.raises(UserError, match=r"within 5 GFLOPs.*reaches accuracy 0\.85.*nearest reaches 0\.800 at 4 GFLOPs"):
+        pick(FRONT, max_gflops=5, min_accuracy=0.85)
+
+
+def test_an_empty_front_says_so():
+    with pytest.raises(UserError, match="the front is empty"):
+        pick([], max_gflops=1)
+
+
+def test_no_wish_at_all_is_refused():
+    with pytest.raises(UserError, match="--max-gflops"):
+        pick(FRONT)
+
+
+def test_the_cost_named_is_enough_to_get_the_point():
+    odd = point(0.5, 0.0910625, key="odd")
+    with pytest.raises(UserError) as refused:
+        pick([odd], max_gflops=0.01)
+    named = float(str(refused.value).partition("the cheapest costs ")[2].split()[0])
+    assert pick([odd], max_gflops=named) is odd

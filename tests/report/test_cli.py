@@ -1,0 +1,81 @@
+"""``front`` and ``pick`` on the command line: output, and how fast they answer."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ANSWER_S = 1.5
+RUN = "import sys, typer; from explorer.cli import {verb}; typer.run({verb}.command)"
+
+
+def run(verb: str, *arguments: object, cwd: Path = ROOT, code: str = RUN) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", code.format(verb=verb), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_front_prints_a_table_with_split_and_convention(real_space):
+    done = run("front", real_space.folder)
+    assert done.returncode == 0, done.stderr
+    assert "Front of toy-sweep" in done.stdout and "64 validation videos" in done.stdout
+    assert "full convention" in done.stdout and "weighted_fusion" in done.stdout
+
+
+def test_front_json_is_one_document(real_space):
+    done = run("front", real_space.folder, "--json", "--convention", "paper")
+    assert json.loads(done.stdout)["convention"] == "paper"
+
+
+def test_front_takes_the_name_of_a_sweep_below_runs(real_space, tmp_path):
+    (tmp_path / "runs").symlink_to(real_space.storage)
+    done = run("front", "toy-sweep", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["sweep"] == "toy-sweep"
+
+
+def test_front_writes_page_and_picture(real_space, tmp_path):
+    done = run("front", real_space.folder, "--html", tmp_path / "deep" / "f.html", "--svg", tmp_path / "f.svg")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "deep" / "f.html").stat().st_size > 1_000_000
+    assert (tmp_path / "f.svg").read_text().startswith("<svg")
+
+
+def test_pick_json_is_one_document(real_space):
+    done = run("pick", real_space.folder, "--max-gflops", 1, "--json")
+    raw = json.loads(done.stdout)
+    assert Path(raw["folder"], "pick.json").is_file() and raw["test"]["videos"] == 64
+
+
+def test_pick_prints_test_accuracy_and_folder(real_space):
+    done = run("pick", real_space.folder, "--max-gflops", 1, "--name", "mine")
+    assert "test (64 videos)" in done.stdout and "picks/mine" in done.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize("verb", ["front", "pick"])
+def test_no_heavy_library_is_imported(real_space, verb):
+    heavy = "('torch', 'ray', 'mlflow', 'torchvision', 'pandas')"
+    code = (
+        "import sys, atexit\n"
+        "from explorer.cli import {verb}\n"
+        f"atexit.register(lambda: print([m for m in {heavy} if m in sys.modules], file=sys.stderr))\n"
+        "import typer; typer.run({verb}.command)"
+    )
+    arguments = ["--max-gflops", 1] if verb == "pick" else []
+    assert run(verb, real_space.folder, *arguments, code=code).stderr.strip() == "[]"
+
+
+def test_front_answers_in_time(real_space):
+    assert any(_cpu_seconds(real_space.folder) < ANSWER_S for _ in range(3))
+
+
+def _cpu_seconds(folder: Path) -> float:
+    """Processor time, which does not depend on what else the machine is doing."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run("front", folder).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
