@@ -9,7 +9,7 @@ from pathlib import Path
 
 from explorer.fronts import OperatingPoint, front, operating_points
 from explorer.store import Store
-from trainables.contract import CostTable, Knob, StageJob
+from trainables.contract import CONVENTIONS, CostTable, Knob, StageJob
 from trainables.kit.engine.files import epoch_folder, write_json
 from trainables.kit.engine.keys import find_stage
 from trainables.kit.engine.ranks import Ranks
@@ -59,7 +59,8 @@ def _measure(job: StageJob, result: Path, cache: Path) -> None:
     knobs = system.knobs(config) if stage.mode == "policy" else ()
     cost = _cost(result)
     by_epoch = {epoch: _points(job, result, epoch, knobs, cost, test=False) for epoch in epochs}
-    kept = {point.epoch for point in front([p for points in by_epoch.values() for p in points])} | {epochs[-1]}
+    points = [point for of_epoch in by_epoch.values() for point in of_epoch]
+    kept = {epochs[-1]} | {point.epoch for c in CONVENTIONS for point in front(points, convention=c)}
     for epoch in epochs:
         if epoch in kept:
             replay_epoch(job, result, epoch, "test", cache=cache)

@@ -1,0 +1,359 @@
+"""The tracker against a real SQLite store: the tree of runs, truthful ends, and going on after a kill."""
+
+import collections
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from explorer.api import Front
+from explorer.run.events import Event, Kind
+from explorer.tracking import MlflowTracker
+from explorer.tracking.runs import Runs
+from explorer.tracking.tracker import tracking_uri
+from tests.report.real_sweep import RealSweep, toy_space, train_real_sweep
+
+ROOT = Path(__file__).parents[2]
+
+
+class Tree:
+    """What a tracking store holds of a sweep."""
+
+    def __init__(self, uri: str, name: str = "toy-sweep") -> None:
+        self.client = MlflowClient(tracking_uri=uri)
+        self.experiment = self.client.get_experiment_by_name(name)
+        self.runs = self.client.search_runs([self.experiment.experiment_id], max_results=1000)
+
+    def of(self, role: str) -> list:
+        return [run for run in self.runs if run.data.tags["explorer.role"] == role]
+
+    @property
+    def parent(self):
+        (run,) = self.of("sweep")
+        return run
+
+    @property
+    def trials(self) -> dict:
+        found = {int(run.data.tags["trial_id"]): run for run in self.of("trial")}
+        assert len(found) == len(self.of("trial")), "a trial has two runs"
+        return found
+
+    @property
+    def stages(self) -> dict:
+        found = {run.data.tags["stage"]: run for run in self.of("stage")}
+        assert len(found) == len(self.of("stage")), "a stage has two runs"
+        return found
+
+    def statuses(self, role: str) -> dict[str, int]:
+        return dict(collections.Counter(run.info.status for run in self.of(role)))
+
+    def steps(self, run, metric: str) -> list[int]:
+        return [entry.step for entry in self.client.get_metric_history(run.info.run_id, metric)]
+
+
+def run_sweep(space, tracker) -> None:
+    sweep = RealSweep(space, tracker.on_event)
+    sweep.start()
+    sweep.baselines()
+    while sweep.trial():
+        pass
+    sweep.end()
+
+
+def track(space) -> Tree:
+    """Run the whole sweep and track it."""
+    tracker = MlflowTracker(space)
+    run_sweep(space, tracker)
+    assert tracker.close()
+    return Tree(tracker.uri)
+
+
+@pytest.fixture(scope="module")
+def finished(finished_space) -> Tree:
+    return track(finished_space)
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def test_finished_sweep_is_a_parent_with_shared_stages_and_trials_below_it(finished):
+    tree = finished
+    assert set(tree.trials) == {0, 1, 2}
+    assert set(tree.stages) == {"warmup", "unimodal.rgb", "unimodal.audio", "weighted_fusion"}
+    children = [*tree.trials.values(), *tree.stages.values()]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {tree.parent.info.run_id}
+    assert {run.data.tags["sweep"] for run in tree.runs} == {"toy-sweep"}
+    assert {run.info.status for run in tree.runs} == {"FINISHED"}
+    assert {run.data.tags["trial.state"] for run in tree.trials.values()} == {"complete"}
+
+
+def test_trials_show_parameters_values_and_every_epoch_of_their_own_stages(finished, finished_space):
+    tree = finished
+    front = Front.load(finished_space.folder)
+    by_trial = {point.trial: point.parameters for point in front.candidates}
+    for number, run in tree.trials.items():
+        assert run.data.params == {name: str(value) for name, value in by_trial[number].items()}
+        assert tree.steps(run, "joint/val.accuracy") == [0, 1, 2, 3]
+        assert tree.steps(run, "finetune/recognition.loss") == [0, 1]
+        default = next(p for p in front.candidates if p.trial == number and p.point.stage == "finetune")
+        assert run.data.metrics["accuracy"] == pytest.approx(default.val.accuracy)
+        assert run.data.metrics["gflops"] == pytest.approx(default.val.gflops["full"])
+
+
+def test_shared_stage_shows_its_epochs_once_in_its_own_run(finished):
+    tree = finished
+    assert tree.steps(tree.stages["warmup"], "recognition.loss") == [0, 1]
+    assert tree.stages["weighted_fusion"].data.tags["baseline"] == "weighted_fusion"
+    assert tree.stages["weighted_fusion"].data.metrics["gflops"] == pytest.approx(0.66)
+
+
+def test_parent_gets_front_hypervolume_and_description(finished, finished_space):
+    tree = finished
+    front = Front.load(finished_space.folder)
+    assert tree.parent.data.metrics["hypervolume"] == pytest.approx(front.hypervolume)
+    assert tree.steps(tree.parent, "hypervolume") == [1, 2, 3]
+    artifacts = {Path(item.path).name for item in tree.client.list_artifacts(tree.parent.info.run_id)}
+    assert artifacts == {"front.html", "front.json", "front.csv"}
+    stored = Path(tree.client.download_artifacts(tree.parent.info.run_id, "front.json"))
+    assert json.loads(stored.read_text()) == front.to_json()
+    # beside the database, not below the working folder
+    assert tree.experiment.artifact_location == (finished_space.folder / "mlflow").as_uri()
+    assert "explorer pick" in tree.parent.data.tags["mlflow.note.content"]
+    assert tree.parent.data.params["search.lambda.rgb"] == '{"log": [0.05, 4.0]}'
+    members = {point.trial for point in front.points}
+    assert {n for n, run in tree.trials.items() if run.data.tags.get("front") == "yes"} == members
+
+
+def test_constructing_and_telling_do_not_wait_for_the_database(space, monkeypatch):
+    open_now = threading.Event()
+
+    class SlowRuns(Runs):
+        def __init__(self, **fields):
+            assert open_now.wait(60)
+            super().__init__(**fields)
+
+    monkeypatch.setattr("explorer.tracking.tracker.Runs", SlowRuns)
+    tracker = MlflowTracker(space)
+    for number in range(100):
+        tracker.on_event(Event(sequence=number + 1, time=time.time(), kind=Kind.GROUP_STARTED))
+    open_now.set()  # had anything above waited, this line would not have been reached in time
+    assert tracker.close()
+
+
+# --- truthful ends ----------------------------------------------------------------------------------------------------
+
+
+def test_failed_trial_is_failed_with_its_error_and_the_sweep_is_not(space):
+    tracker = MlflowTracker(space)
+    sweep = RealSweep(space, tracker.on_event)
+    sweep.start()
+    number, params, jobs = sweep.begin_trial()
+    sweep.train(jobs[:1])
+    chain = {job.stage: job.key for job in jobs}
+    sweep.tell(
+        Kind.TRIAL_FAILED,
+        trial=number,
+        data={"params": params, "chain": chain, "error": "the loss is nan\nsecond line"},
+    )
+    sweep.end()
+    assert tracker.close()
+    tree = Tree(tracker.uri)
+    assert tree.trials[number].info.status == "FAILED"
+    assert tree.trials[number].data.tags["trial.state"] == "failed"
+    assert "the loss is nan" in tree.trials[number].data.tags["error"]
+    assert tree.parent.info.status == "FINISHED"
+
+
+def test_interrupted_sweep_leaves_nothing_running(space):
+    tracker = MlflowTracker(space)
+    sweep = RealSweep(space, tracker.on_event)
+    sweep.start()
+    sweep.trial()
+    number, _, _ = sweep.begin_trial()
+    sweep.end("interrupted")
+    assert tracker.close()
+    tree = Tree(tracker.uri)
+    assert tree.parent.info.status == "KILLED"
+    assert tree.trials[number].info.status == "KILLED"
+    assert tree.trials[number].data.tags["trial.state"] == "interrupted"
+    assert "RUNNING" not in {run.info.status for run in tree.runs}
+
+
+def test_a_sweep_that_dies_without_a_word_is_failed(space):
+    tracker = MlflowTracker(space)
+    sweep = RealSweep(space, tracker.on_event)
+    sweep.start()
+    sweep.begin_trial()
+    assert tracker.close()
+    sweep.book.close()
+    tree = Tree(tracker.uri)
+    assert tree.parent.info.status == "FAILED"
+    assert tree.statuses("trial") == {"KILLED": 1}
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+def test_resumed_sweep_goes_on_in_its_own_runs_and_keeps_what_was_there(space):
+    first = track(space)
+    larger = toy_space(Path(space.storage), budget={"trials": 5})
+    second = track(larger)
+    assert second.parent.info.run_id == first.parent.info.run_id
+    assert set(second.trials) == {0, 1, 2, 3, 4}
+    assert {n: run.info.run_id for n, run in second.trials.items() if n < 3} == {
+        n: run.info.run_id for n, run in first.trials.items()
+    }
+    assert second.stages.keys() == first.stages.keys()
+    assert second.steps(second.stages["warmup"], "recognition.loss") == [0, 1]
+    assert second.steps(second.parent, "hypervolume") == [1, 2, 3, 4, 5]
+    assert {run.info.status for run in second.runs} == {"FINISHED"}
+
+
+_KILLED = """
+import sys, time, torch
+from pathlib import Path
+from tests.report.real_sweep import RealSweep, toy_space
+from explorer.tracking import MlflowTracker
+torch.set_num_threads(1)
+space = toy_space(Path(sys.argv[1]), budget={"trials": 3})
+tracker = MlflowTracker(space)
+sweep = RealSweep(space, tracker.on_event)
+sweep.start(); sweep.baselines(); sweep.trial()
+number, params, jobs = sweep.begin_trial()
+sweep.train(jobs[:2])
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_killed_sweep_goes_on_without_duplicates_or_runs_left_running(space):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, space.storage], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        uri = tracking_uri(space)
+        deadline = time.monotonic() + 60  # the kill must come when the second trial's run is there, and not before
+        while not _has_running_trial(uri):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    tree = track(space)
+    assert {run.info.status for run in tree.runs} == {"FINISHED"}
+    assert len(tree.trials) == 3 and 1 not in tree.trials  # trial 1 went on as another number, in the same run
+    for run in tree.trials.values():
+        assert sorted(tree.steps(run, "joint/val.accuracy")) == [0, 1, 2, 3]
+        assert sorted(tree.steps(run, "finetune/val.accuracy")) == [1]
+    assert len(tree.stages) == 4
+
+
+def _has_running_trial(uri: str) -> bool:
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name("toy-sweep")
+    if found is None:
+        return False
+    runs = client.search_runs([found.experiment_id], "tags.trial_id = '1'")
+    return any(run.info.status == "RUNNING" for run in runs)
+
+
+def test_what_an_outage_swallowed_is_written_when_the_sweep_is_resumed(space, monkeypatch, caplog):
+    away = space.model_copy(update={"tracking": "http://127.0.0.1:9"})  # the discard port: refused at once
+    tracker = MlflowTracker(away)
+    run_sweep(away, tracker)
+    with caplog.at_level(logging.WARNING):
+        assert not tracker.close(timeout_s=1)
+    assert "could not be delivered to http://127.0.0.1:9" in caplog.text
+    tree = track(space)
+    assert set(tree.trials) == {0, 1, 2}
+    assert {run.info.status for run in tree.runs} == {"FINISHED"}
+    assert tree.steps(tree.trials[2], "joint/val.accuracy") == [0, 1, 2, 3]
+
+
+# --- where it goes ----------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_says_where_unless_the_space_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert tracking_uri(toy_space(tmp_path)) == "http://tracking:5000"
+    assert tracking_uri(toy_space(tmp_path, tracking="http://other:5000")) == "http://other:5000"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking_uri(toy_space(tmp_path)) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_tracking_can_be_switched_off(tmp_path):
+    tracker = MlflowTracker(toy_space(tmp_path, tracking="none"))
+    tracker.on_event(Event(sequence=1, time=0.0, kind=Kind.SWEEP_STARTED))
+    assert tracker.close()
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_an_exported_run_id_changes_nothing(space, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    tree = track(space)
+    assert {run.data.tags["mlflow.parentRunId"] for run in tree.trials.values()} == {tree.parent.info.run_id}
+
+
+def test_two_sweeps_of_one_name_on_one_server_stay_apart(space, tmp_path):
+    track(space)
+    other = toy_space(tmp_path / "elsewhere", budget={"trials": 1}, tracking=space.tracking)
+    tracker = MlflowTracker(other)
+    train_real_sweep(tmp_path / "elsewhere", budget={"trials": 1}, tracking=space.tracking, listen=tracker.on_event)
+    assert tracker.close()
+    assert len(Tree(tracker.uri).of("sweep")) == 2
+
+
+def test_importing_the_tracker_does_not_import_mlflow():
+    code = "import sys, explorer.tracking; sys.exit(any(m in sys.modules for m in ('mlflow', 'torch', 'ray')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+# --- a real server ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.server
+def test_a_real_server_on_loopback_gets_the_whole_tree(space, tmp_path, monkeypatch):
+    port = 15_000 + os.getpid() % 10_000
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{space.storage}/mlflow.db"]
+    command += ["--artifacts-destination", str(tmp_path / "served")]
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with open(tmp_path / "server.log", "w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        # The sweep begins, and ends, before the server is up: the tracker waits, the sweep does not.
+        served = space.model_copy(update={"tracking": f"http://127.0.0.1:{port}"})
+        tracker = MlflowTracker(served)
+        run_sweep(served, tracker)
+        _wait_until_it_answers(port)
+        assert tracker.close(timeout_s=120)
+        tree = Tree(tracker.uri)
+        assert set(tree.trials) == {0, 1, 2}
+        assert {run.info.status for run in tree.runs} == {"FINISHED"}
+        html = tree.client.download_artifacts(tree.parent.info.run_id, "front.html", str(tmp_path))
+        assert Path(html).stat().st_size > 1_000_000
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=20)
+
+
+def _wait_until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, "the server did not come up"
+            time.sleep(0.5)
