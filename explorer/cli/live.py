@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -14,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from explorer.errors import UserError
 from explorer.run.events import Event, Kind, Observer
 from explorer.run.progress import Progress, Snapshot
 
@@ -55,10 +57,12 @@ class LivePanel:
 
     def __init__(self) -> None:
         self._progress = Progress()
+        self._hypervolume = _Hypervolume()
         self._news: list[str] = []
 
     def on_event(self, event: Event) -> None:
         self._progress.on_event(event)
+        self._hypervolume.on_event(event)
         if (text := news(event)) is not None:
             self._news = [*self._news, text][-_SHOWN_NEWS:]
 
@@ -67,7 +71,8 @@ class LivePanel:
         if self._progress.started is None:
             return Text("starting Ray ...", style="dim")
         head = Text.assemble(
-            (snapshot.name, "bold"), f"  {_trials(snapshot)}  |  {_stages(snapshot.stages)}  |  {_times(snapshot)}"
+            (snapshot.name, "bold"),
+            f"  {_trials(snapshot)}  |  {_stages(snapshot.stages)}  |  {_times(snapshot)}{self._hypervolume}",
         )
         bars = Table.grid(padding=(0, 1))
         bars.add_row("all epochs", _bar(snapshot.epochs_done, snapshot.epochs_planned), _ratio(snapshot))
@@ -81,6 +86,30 @@ class LivePanel:
         return Group(head, bars, *(Text(f"  {line}", style="dim") for line in self._news))
 
 
+class _Hypervolume:
+    """Of the front so far. Reading the front takes a while in a large sweep: at most a twentieth of the time."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._value: float | None = None
+        self._next_at = 0.0
+
+    def on_event(self, event: Event) -> None:
+        if event.kind is Kind.SWEEP_STARTED:
+            self._folder = Path(event.data["folder"])
+        began = time.monotonic()
+        if event.kind is not Kind.TRIAL_FINISHED or self._folder is None or began < self._next_at:
+            return
+        from explorer.browse import Front
+
+        with suppress(OSError, UserError):  # a number to look at is not worth a sweep's display
+            self._value = Front.load(self._folder).hypervolume
+        self._next_at = began + 20 * (time.monotonic() - began)
+
+    def __str__(self) -> str:
+        return "" if self._value is None else f"  |  hypervolume {self._value:.4f}"
+
+
 def news(event: Event) -> str | None:
     """What an event means for a person, or None where it is not worth a line."""
     data = event.data
@@ -88,6 +117,8 @@ def news(event: Event) -> str | None:
         case Kind.SWEEP_STARTED:
             again = f", going on after {duration(data['elapsed_s'])}" if data["elapsed_s"] else ""
             return f"sweep {data['name']} started with {data['slots']} worker group(s){again}"
+        case Kind.SWEEP_STOPPING:
+            return f"stopping: running epochs get {data['grace_s']:.0f} s to end; Ctrl-C again leaves at once"
         case Kind.STAGE_FINISHED:
             return f"stage {event.stage} finished in {data['seconds']:.1f} s"
         case Kind.STAGE_RETRIED:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     # name, folder, slots, trials (the budget or None); of a resumed sweep: ended {state: trials}, done {key: {stage,
     # epochs}}, elapsed_s; own_epochs {stage: epochs that each further trial trains for itself}
     SWEEP_STARTED = "sweep_started"
+    SWEEP_STOPPING = "sweep_stopping"  # grace_s: interrupted, and waiting so long for running epochs to end
     SWEEP_ENDED = "sweep_ended"  # state: finished | interrupted | failed
 
     STAGE_SUBMITTED = "stage_submitted"  # job: dict of the StageJob; once for each key

@@ -94,6 +94,7 @@ class _Sweep:
         self._began = time.time()
         self._before_s = elapsed_before(space.folder)
         self._baselines = BaselineWatch(self._ledger.baselines)
+        self._grace_s = _GRACE_S
         self._seen = 0
         self._written = 0.0
         self._broken: str | None = None
@@ -139,9 +140,12 @@ class _Sweep:
             tuning.start()
             self._pump_until_done(tuning, groups)
             state = "finished"
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             state = "interrupted"
-            self._interrupt(searcher, tuning)
+            try:
+                self._interrupt(searcher, tuning)
+            except KeyboardInterrupt:  # once more: leave at once; only the epochs that run now are lost
+                self._grace_s = 0.0
         finally:
             self._end(state, groups)
         return state
@@ -149,8 +153,13 @@ class _Sweep:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def _pump_until_done(self, tuning: Tuning, groups: Any) -> None:
+        import ray
+
         while tuning.is_alive() or self._baselines.open:
-            self._pump(_PUMP_S)
+            try:
+                self._pump(_PUMP_S)
+            except ray.exceptions.RayError as error:
+                raise SweepFailed(f"the queue of stages is lost, run the sweep again to go on: {error}") from error
             lost = self._broken or groups.all_lost
             if lost is not None:
                 raise SweepFailed(f"no worker group comes up: {lost}")
@@ -201,18 +210,23 @@ class _Sweep:
         import ray
 
         searcher.interrupted = True
+        self._note(Kind.SWEEP_STOPPING, {"grace_s": self._grace_s})
         ray.get(self._queue.close.remote())
-        tuning.join(_GRACE_S)
+        deadline = time.monotonic() + self._grace_s
+        while tuning.is_alive() and time.monotonic() < deadline:
+            self._pump(_PUMP_S)
 
     def _end(self, state: str, groups: Any) -> None:
         import ray
 
-        ray.get(self._queue.close.remote())
-        groups.join(_GRACE_S)
-        self._note(Kind.SWEEP_ENDED, {"state": state})
-        while self._pump(0.0):
-            pass
-        self._write_progress()
+        try:
+            ray.get(self._queue.close.remote())
+            groups.join(self._grace_s)
+            self._note(Kind.SWEEP_ENDED, {"state": state})
+            while self._pump(0.0):
+                pass
+        except ray.exceptions.RayError:
+            _log.warning("Ray ended before the sweep's last events were read; nothing that was trained is lost")
 
     def _result(self, state: str) -> SweepResult:
         names = {"FAIL": "failed"} | ({"RUNNING": "interrupted"} if state == "interrupted" else {})
