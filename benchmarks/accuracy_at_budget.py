@@ -80,11 +80,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("sweeps", nargs="+", type=Path, help="folders of finished sweeps, one a seed")
     parser.add_argument("--share", type=float, default=0.4, help="budget as a share of weighted fusion's GFLOPs")
+    parser.add_argument("--trials", type=int, default=10**6, help="look at the first so many trials only")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     arguments = parser.parse_args()
     outcomes, val_BN, test_BN = [], [], []
     for folder in arguments.sweeps:
-        outcome, val_B, test_B = measure(folder, arguments.share)
+        outcome, val_B, test_B = measure(folder, arguments.share, arguments.trials)
         outcomes.append(outcome)
         val_BN.append(val_B)
         test_BN.append(test_B)
@@ -104,16 +105,15 @@ def main() -> None:
         print_table(outcomes, pooled, arguments.share)
 
 
-def measure(folder: Path, share: float) -> tuple[Outcome, np.ndarray, np.ndarray]:
+def measure(folder: Path, share: float, trials: int) -> tuple[Outcome, np.ndarray, np.ndarray]:
     """The outcome of one sweep, and its paired differences on validation and test, video by video."""
     store = Store(folder.parent / "store")
     fusion_key = read_study_attrs(folder / STUDY_FILE)["baselines"][BASELINE][BASELINE]
     fusion = last_candidate(store, fusion_key, -1)
     fusion_gmacs = float(fusion.val.gmacs_PB["full"].mean())
     budget = share * fusion_gmacs
-    candidates = [
-        c for t in read_study(folder / STUDY_FILE) if t.state == "COMPLETE" for c in trial_candidates(store, t)
-    ]
+    finished = [t for t in read_study(folder / STUDY_FILE) if t.state == "COMPLETE" and t.number < trials]
+    candidates = [candidate for trial in finished for candidate in trial_candidates(store, trial)]
     label_B = np.asarray(replay(fusion, "val").label_B)
     first_B = halves(label_B, 0)
     right_B, gmacs_B = np.zeros(len(label_B), bool), np.zeros(len(label_B))

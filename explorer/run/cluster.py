@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.errors import UserError
+from explorer.errors import SweepFailed, UserError
 
 # What a group of one worker takes beside its tensors (measured 0.85): worker, controller, synchronisation actor.
 GROUP_GIB = 0.9
 # Driver, Ray's own processes, the queue and the trials (measured 1.7).
 BASE_GIB = 2.0
+_START_ATTEMPTS = 3
 _OBJECT_STORE_BYTES = 100 * 2**20  # nothing but small messages travels through it
 
 _ENVIRONMENT = {
@@ -107,19 +108,37 @@ def cluster(*, dashboard: bool = False) -> Iterator[Sequence[Node]]:
 
     ours = not ray.is_initialized()
     if ours:
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(**quiet)
-        else:
-            with _same_imports():
-                ray.init(
-                    address="local", include_dashboard=dashboard, object_store_memory=_OBJECT_STORE_BYTES, **quiet
-                )
+        _start(dashboard)
     try:
         yield _nodes(ray.nodes())
     finally:
         if ours:
             ray.shutdown()
+
+
+def _start(dashboard: bool) -> None:
+    """Join the cluster at ``RAY_ADDRESS``, or start one here.
+
+    Ray gives its own processes a fixed 30 s to come up, which a machine busy with other work may not meet: try again.
+    """
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    local = {"address": "local", "include_dashboard": dashboard, "object_store_memory": _OBJECT_STORE_BYTES}
+    for attempts_left in reversed(range(_START_ATTEMPTS)):
+        try:
+            with _same_imports():
+                ray.init(**local, **quiet)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            if not attempts_left:
+                raise SweepFailed(f"Ray did not start within {_START_ATTEMPTS} x 30 s; is the machine busy?") from error
 
 
 def _nodes(described: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
