@@ -40,7 +40,7 @@ def train(
     """
     from explorer.execute import execute
 
-    store = Store(space.store_folder)
+    store = Store(space.store_folder, area=f"{space.name}.train")  # a sweep of this name may train the same key
     jobs = {job.key: job for job in chain(space, {})}
     for baseline in baseline_chains(space).values():
         jobs |= {job.key: job for job in baseline}

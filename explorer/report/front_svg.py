@@ -51,9 +51,13 @@ class _Box:
 
 
 def front_svg(front: Front, *, title: str | None = None) -> str:
-    """A picture of ``front`` with its baselines, cheapest to the left. Points that cost nothing are left out."""
-    members = [p for p in front.points if _gflops(front, p) > 0]
+    """A picture of ``front`` with its baselines, cheapest to the left.
+
+    Points that cost nothing are left out, and so are those below every baseline: they would squeeze the rest.
+    """
     baselines = [p for p in front.baselines if _gflops(front, p) > 0]
+    floor = min((p.val.accuracy for p in baselines), default=0.0)
+    members = [p for p in front.points if _gflops(front, p) > 0 and p.val.accuracy >= floor]
     behind = [p for p in front.candidates if _gflops(front, p) > 0]
     behind = behind[:: max(1, math.ceil(len(behind) / DOMINATED_LIMIT))]
     axes = _axes(front, [*members, *baselines])

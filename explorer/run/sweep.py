@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.errors import SweepFailed, UserError
+from explorer.errors import SweepFailed
 from explorer.records import SPACE_FILE, STUDY_FILE
 from explorer.run.baselines import BaselineWatch
 from explorer.run.cluster import Node, Shape, cluster, slots
@@ -68,11 +68,6 @@ def run_sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> Swee
         UserError: the resources do not fit, or the study was begun for another search space, or is in use.
         SweepFailed: no worker group came up, or not one trial succeeded.
     """
-    if space.resources.workers != 1:
-        raise UserError(
-            f"resources.workers must be 1, got {space.resources.workers}: training a stage in several processes is not "
-            "there yet; run more groups instead"
-        )
     space.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)

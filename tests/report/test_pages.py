@@ -97,11 +97,13 @@ def test_page_shows_a_bounded_number_of_dominated_points(planted, monkeypatch):
 # --- picture ----------------------------------------------------------------------------------------------------------
 
 
-def test_picture_is_well_formed_and_draws_each_member_and_baseline(planted):
+def test_picture_is_well_formed_and_draws_each_baseline_and_each_member_that_beats_the_worst_one(planted):
     root = ElementTree.fromstring(front_svg(planted))
     space = "{http://www.w3.org/2000/svg}"
     big = [c for c in root.iter(f"{space}circle") if c.get("r") == "4.6"]
-    assert len(big) == len(planted.points)
+    worst = min(p.val.accuracy for p in planted.baselines)
+    better = [p for p in planted.points if p.val.accuracy >= worst]
+    assert 0 < len(big) == len(better) < len(planted.points)
     texts = [t.text for t in root.iter(f"{space}text")]
     assert {"unimodal.rgb", "unimodal.audio", "weighted_fusion"} <= set(texts)
     assert any("120 validation videos, full cost convention" in str(t) for t in texts)

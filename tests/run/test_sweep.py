@@ -143,13 +143,21 @@ def test_raising_trial_is_told_as_failed_with_its_reason_and_the_sweep_goes_on(t
     assert "Traceback" in (space.folder / "errors.log").read_text()
 
 
+def test_a_group_of_two_ranks_trains_every_stage_together(tmp_path: Path) -> None:
+    space = toy(tmp_path, "budget.trials=1", "baselines=[]", "resources.workers=2", ONE_GROUP, HALF)
+    result = run_sweep(space)
+    assert result.trials == {"complete": 1}
+    store = Store(space.store_folder)
+    assert [store.stage_info(key)["provenance"]["ranks"] for key in store.keys()]  # noqa: SIM118 == [2, 2, 2]
+
+
 def test_resources_that_do_not_fit_are_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"resources\.groups must be at most"):
         run_sweep(toy(tmp_path, "resources.groups=1000"))
     with pytest.raises(UserError, match=r"needs .* 64 GPU"):
         run_sweep(toy(tmp_path, "resources.gpus_per_worker=64"))
-    with pytest.raises(UserError, match=r"resources\.workers must be 1"):
-        run_sweep(toy(tmp_path, "resources.workers=2"))
+    with pytest.raises(UserError, match=r"resources: a worker group needs"):
+        run_sweep(toy(tmp_path, "resources.workers=1000"))
 
 
 def test_killed_then_interrupted_sweep_is_finished_by_running_it_again(tmp_path: Path) -> None:
