@@ -18,7 +18,7 @@ class ToyNet(nn.Module):
     def __init__(self, config: ToyConfig, classes: int) -> None:
         super().__init__()
         self.classes = classes
-        self.sharpness = surface.sharpness(config)
+        self.quality = surface.quality(config)
         skills = {name: Skill() for name in MODALITIES}
         self.recognition = nn.ModuleDict(skills)
         self.policy = Threshold(len(MODALITIES))
@@ -44,7 +44,8 @@ class ToyNet(nn.Module):
 
     def use_probability(self, relevance_BSM: Tensor) -> Tensor:
         """``p_BSM``."""
-        return torch.sigmoid(self.sharpness * (relevance_BSM - self.policy.threshold_M))
+        blur_BSM = torch.from_numpy(surface.blur(relevance_BSM.numpy(), self.quality)).to(relevance_BSM)
+        return torch.sigmoid(surface.SHARPNESS * (relevance_BSM + blur_BSM - self.policy.threshold_M))
 
 
 class Skill(nn.Module):

@@ -4,9 +4,9 @@ Latent truth: each video b has in each segment s and modality m a relevance r_BS
 A recognition net of skill k gives the true class the logit strength_m * (k * r - distraction_m + n_BSM) and the next
 class strength_m * DIFFICULTY * d_b, where d_b in [0, 1) is the video's difficulty and n_BSM is what no policy sees.
 Segments of low relevance speak against the truth, so that using everything is not the best that can be done, and using
-few is a gamble. The policy uses a segment when r exceeds a threshold that lambda sets; gamma and temperature set only
-how sharply it sees r. Hence for any lambda the settings with ``sharpness`` at its peak (gamma = 2, temperature 5, decay
-0.965) are the planted front.
+few is a gamble. The policy uses a segment when the relevance that it sees exceeds a threshold that lambda sets; gamma and
+temperature set only how blurred it sees it. Hence, for any lambda, the settings of ``quality`` 1 (gamma 2, temperature 5,
+decay 0.965) are the planted front.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ DIFFICULTY = 0.3
 NOISE = 2.2
 LAMBDA_HALF = {"rgb": 1.0, "audio": 0.25}  # lambda at which the threshold stands in the middle
 PEAK_GAMMA, PEAK_TEMPERATURE, PEAK_DECAY = 2.0, 5.0, 0.965
-MAX_SHARPNESS = 24.0
+SHARPNESS = 24.0  # of the policy's sigmoid
+BLUR = 3.0  # how far off the relevance is seen at quality 0
 
 
 def threshold(config: ToyConfig, modality: str) -> float:
@@ -34,13 +35,19 @@ def threshold(config: ToyConfig, modality: str) -> float:
     return weight / (weight + LAMBDA_HALF[modality])
 
 
-def sharpness(config: ToyConfig) -> float:
-    """How sharply the policy tells relevant from irrelevant: the product of three bumps."""
+def quality(config: ToyConfig) -> float:
+    """How well gamma and temperature suit the policy, in (0, 1]: the product of three bumps, 1 where all peak."""
     temperature = config.temperature
     off_gamma = (config.gamma - PEAK_GAMMA) / 8
     off_temperature = math.log(temperature.initial / PEAK_TEMPERATURE) / 3
     off_decay = (temperature.anneal.decay - PEAK_DECAY) / 0.3
-    return MAX_SHARPNESS * math.exp(-(off_gamma**2) - off_temperature**2 - off_decay**2)
+    return math.exp(-(off_gamma**2) - off_temperature**2 - off_decay**2)
+
+
+def blur(like_BSM: np.ndarray, quality: float) -> np.ndarray:
+    """What is added to the relevance that the policy sees: nothing at quality 1, a quasi-random +- BLUR / 2 at 0."""
+    index = np.arange(like_BSM.size).reshape(like_BSM.shape)
+    return (1 - quality) * BLUR * ((index * 0.5698402909980532 + 0.41 * np.arange(len(like_BSM))[:, None, None]) % 1.0 - 0.5)
 
 
 def skill_after(steps: int, lr: float, start: float = 0.0) -> float:
