@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from tests.trainables.adamml_parts import random_batch, tiny_config
-from trainables.adamml.loss import efficiency_loss, temperature_at
+from trainables.adamml.loss import efficiency_loss
 from trainables.adamml.model import AdaMML, WeightedFusion, draw, fuse
 from trainables.adamml.steps import step
 from trainables.contract import StepContext
+from trainables.kit.temperature import temperature_at
 
 CLASSES = 4
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trainables.contract import Optimiser, SystemConfig
 from trainables.kit.data.config import DataConfig
+from trainables.kit.temperature import Temperature
 
 
 class Lambdas(SystemConfig):
@@ -15,25 +16,6 @@ class Lambdas(SystemConfig):
 
     rgb: float = Field(1.0, ge=0, le=100)
     audio: float = Field(0.05, ge=0, le=100)
-
-
-class Anneal(SystemConfig):
-    """How the temperature falls over the joint stage's epochs; it never falls below ``floor``.
-
-    ``exponential`` multiplies by ``decay`` each epoch; ``linear`` and ``cosine`` go from ``initial`` to ``floor``;
-    ``constant`` stays.
-    """
-
-    rule: Literal["exponential", "linear", "cosine", "constant"] = "exponential"
-    decay: float = Field(0.965, ge=0, le=1)
-    floor: float = Field(0.01, gt=0, le=1)
-
-
-class Temperature(SystemConfig):
-    """Temperature of the Gumbel-softmax. It shapes gradients only: a hard draw does not depend on it."""
-
-    initial: float = Field(5.0, gt=0, le=100)
-    anneal: Anneal = Anneal()
 
 
 class NetConfig(SystemConfig):

@@ -1,27 +1,12 @@
-"""AdaMML's losses and temperature (paper, Eq. 2 to 4)."""
+"""AdaMML's efficiency loss (paper, Eq. 4)."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.adamml.config import AdaMMLConfig, Temperature
-
-
-def temperature_at(temperature: Temperature, epoch: int, epochs: int) -> float:
-    """Temperature of ``epoch`` (0-based) of ``epochs``."""
-    rule, initial, floor = temperature.anneal.rule, temperature.initial, temperature.anneal.floor
-    share = epoch / max(1, epochs - 1)
-    value = {
-        "exponential": initial * temperature.anneal.decay**epoch,
-        "linear": initial + (floor - initial) * share,
-        "cosine": floor + (initial - floor) * 0.5 * (1 + math.cos(math.pi * share)),
-        "constant": initial,
-    }[rule]
-    return max(floor, value)
+from trainables.adamml.config import AdaMMLConfig
 
 
 def efficiency_loss(config: AdaMMLConfig, use_BSM: Tensor, logits_BC: Tensor, label_B: Tensor) -> Tensor:

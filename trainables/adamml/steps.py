@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.adamml.config import AdaMMLConfig
-from trainables.adamml.loss import efficiency_loss, temperature_at
+from trainables.adamml.loss import efficiency_loss
 from trainables.adamml.model import AdaMML, draw, fuse
 from trainables.contract import Batch, Loss, StepContext
+from trainables.kit.temperature import temperature_at
 
 
 def step(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext) -> Loss:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from trainables.contract import SystemConfig
+from trainables.kit.temperature import Temperature
 
 MODALITIES = ("rgb", "audio")
 
@@ -16,21 +17,6 @@ class Lambdas(SystemConfig):
 
     rgb: float = Field(1.0, ge=0, le=100)
     audio: float = Field(0.25, ge=0, le=100)
-
-
-class Anneal(SystemConfig):
-    """How the temperature falls."""
-
-    rule: Literal["exponential", "linear", "cosine", "constant"] = "exponential"
-    decay: float = Field(0.965, ge=0, le=1)
-    floor: float = Field(0.01, gt=0, le=1)
-
-
-class Temperature(SystemConfig):
-    """Temperature of the (pretended) Gumbel-softmax."""
-
-    initial: float = Field(5.0, gt=0, le=100)
-    anneal: Anneal = Anneal()
 
 
 class ToyStage(SystemConfig):
