@@ -9,7 +9,7 @@ from pathlib import Path
 
 from explorer.fronts import OperatingPoint, front, operating_points
 from explorer.store import Store
-from trainables.contract import CONVENTIONS, CostTable, Knob, StageJob
+from trainables.contract import CONVENTIONS, CostTable, Json, Knob, StageJob
 from trainables.kit.engine.files import epoch_folder, write_json
 from trainables.kit.engine.keys import find_stage
 from trainables.kit.engine.ranks import Ranks
@@ -33,12 +33,13 @@ def execute(
         StageCancelled: ``on_epoch`` answered no; nothing is published.
         StageFailed: training or measuring gave no usable number.
     """
-    if store.has(job.key):
+    ranks = ranks or Ranks()
+    if ranks.agree(store.has(job.key)):  # one look for all: another sweep may publish between two ranks' looks
         return
     work = store.work(job.key)
     parents = {name: store.path(key) for name, key in job.parents.items()}
     result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=on_epoch, ranks=ranks)
-    if ranks is None or ranks.first:
+    if ranks.first:
         _measure(job, result, cache)
         store.publish(job.key, result)
         shutil.rmtree(work, ignore_errors=True)
@@ -53,6 +54,15 @@ def _measure(job: StageJob, result: Path, cache: Path) -> None:
     epochs = sorted(int(folder.name) for folder in (result / "epochs").glob("*"))
     if not epochs:
         return
+    if not (result / "points.json").exists():  # a kill may come at any line here; what is written is whole
+        write_json(result / "points.json", _all_points(job, result, epochs, cache))
+    points = [OperatingPoint.from_dict(raw) for raw in json.loads((result / "points.json").read_text())]
+    for epoch in set(epochs) - {point.epoch for point in points if point.test is not None}:
+        (epoch_folder(result, epoch) / "weights.safetensors").unlink(missing_ok=True)
+
+
+def _all_points(job: StageJob, result: Path, epochs: list[int], cache: Path) -> list[dict[str, Json]]:
+    """Every candidate's points; those of the epochs worth keeping are measured on test too."""
     system = load_system(job.system)
     config = system.Config.model_validate(dict(job.config))
     stage = find_stage(system, config, job.stage)
@@ -61,13 +71,10 @@ def _measure(job: StageJob, result: Path, cache: Path) -> None:
     by_epoch = {epoch: _points(job, result, epoch, knobs, cost, test=False) for epoch in epochs}
     points = [point for of_epoch in by_epoch.values() for point in of_epoch]
     kept = {epochs[-1]} | {point.epoch for c in CONVENTIONS for point in front(points, convention=c)}
-    for epoch in epochs:
-        if epoch in kept:
-            replay_epoch(job, result, epoch, "test", cache=cache)
-            by_epoch[epoch] = _points(job, result, epoch, knobs, cost, test=True)
-        else:
-            (epoch_folder(result, epoch) / "weights.safetensors").unlink()
-    write_json(result / "points.json", [point.to_dict() for epoch in epochs for point in by_epoch[epoch]])
+    for epoch in sorted(kept):
+        replay_epoch(job, result, epoch, "test", cache=cache)
+        by_epoch[epoch] = _points(job, result, epoch, knobs, cost, test=True)
+    return [point.to_dict() for epoch in epochs for point in by_epoch[epoch]]
 
 
 def _points(

@@ -128,7 +128,9 @@ def test_mlflow_holds_the_sweep_its_stages_and_trials_and_nothing_runs(swept):
     assert len(parents) == 1
     assert all(run.info.status == "FINISHED" for run in runs)
     names = sorted(run.info.run_name for run in runs if run not in parents)
-    assert len(names) == 2 + 4, names  # two trials with stages of their own; two unimodal nets, warm-up and fusion, shared
+    assert len(names) == 2 + 4, (
+        names
+    )  # two trials with stages of their own; two unimodal nets, warm-up and fusion, shared
     artifacts = {a.path for a in client.list_artifacts(parents[0].info.run_id)}
     assert {"front.html", "front.json"} <= artifacts
     assert client.get_metric_history(parents[0].info.run_id, "hypervolume")
@@ -156,3 +158,36 @@ def test_wrong_input_ends_with_exit_code_2_and_no_stack_trace(swept, arguments, 
     done = explorer(*filled, cwd=swept.folder, code=2)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_changed_data_set_under_the_same_name_is_refused(swept, tmp_path):
+    rows = swept.clips.read_text().splitlines()
+    fewer = swept.clips.with_name("fewer.jsonl")
+    fewer.write_text("\n".join(rows[:-1]) + "\n")
+    done = explorer("sweep", str(swept.yaml), "-o", f"data.manifest={fewer}", cwd=swept.folder, code=2)
+    assert "data (content of manifest and files)" in done.stderr
+
+
+def test_broken_files_are_told_before_a_study_or_a_trial_exists(clips, tmp_path):
+    rows = [json.loads(line) for line in clips.read_text().splitlines()]
+    for row in rows:
+        row["path"] = str(clips.parent / row["path"])
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("not a video")
+    rows[0]["path"] = str(broken)
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    yaml = tmp_path / "space.yaml"
+    yaml.write_text(SPACE.format(manifest=manifest, storage=tmp_path / "runs"))
+    done = explorer("sweep", str(yaml), cwd=tmp_path, code=2)
+    assert str(broken) in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "runs" / "whole-way").exists()
+
+
+def test_plan_check_reads_the_manifest(tmp_path):
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("{not json}\n")
+    yaml = tmp_path / "space.yaml"
+    yaml.write_text(SPACE.format(manifest=manifest, storage=tmp_path / "runs"))
+    done = explorer("plan", str(yaml), "--check", cwd=tmp_path, code=2)
+    assert "line 1" in done.stderr

@@ -327,6 +327,16 @@ class System(abc.ABC):
         """
         return {"data": config.data.model_dump(mode="json", by_alias=True)}
 
+    def check_data(self, config: Any) -> None:  # noqa: B027  (optional: a system without files has nothing to check)
+        """Raise InvalidInput with every broken rule of the data's description (its manifest). Quick, no torch."""
+
+    def prepare_data(self, config: Any, cache: Path) -> None:  # noqa: B027  (optional)
+        """Decode into ``cache`` what is not there yet, so that a broken file is told before anything is trained.
+
+        Raises:
+            UserError: files do not decode; all of them are named.
+        """
+
     @abc.abstractmethod
     def open_data(self, config: Any, cache: Path) -> Data:
         """Open the data, decoding it into ``cache`` first where that has not been done."""

@@ -40,9 +40,7 @@ class ManifestError(UserError):
 class DecodeError(UserError):
     """A media file does not decode. ``path`` and ``reason`` say which and why."""
 
-    def __init__(
-        self, path: Path | str, reason: str, remedy: str = "repair or replace the file, or drop its line"
-    ) -> None:
+    def __init__(self, path: Path | str, reason: str, remedy: str = "repair, replace or leave out the file") -> None:
         self.path = Path(path)
         self.reason = reason
         super().__init__(f"{path}: {reason}; {remedy}")

@@ -22,6 +22,7 @@ def command(
     from explorer.spec.load import load_space
 
     loaded = load_space(space, override or [])
+    loaded.load_system().check_data(loaded.base_config())
     if check:
         print(json.dumps({"ok": True, "space": loaded.dump()}) if as_json else _summary(loaded))
         return

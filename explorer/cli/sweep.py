@@ -30,6 +30,8 @@ def command(
     from explorer.submit import sweep
 
     loaded = load_space(space, override or [])
+    if not as_json:
+        print(f"sweep {loaded.name}: reading the data and starting Ray; the first stage takes some seconds to appear", flush=True)
     with nullcontext() if as_json else display() as shown:
         result = sweep(loaded, observers=[] if shown is None else [shown])
     if as_json:

@@ -24,6 +24,8 @@ def pick(
         NoPoint: no point qualifies; the message says how near the nearest is.
         UserError: neither a budget nor an accuracy was given.
     """
+    if max_gflops is not None and not 0 < max_gflops < float("inf"):
+        raise UserError(f"--max-gflops must be a positive number, got {max_gflops:g}")
     if max_gflops is None and min_accuracy is None:
         raise UserError("pick needs a budget or an accuracy; give --max-gflops, --min-accuracy or both")
     if not points:

@@ -65,9 +65,11 @@ def run_sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> Swee
     ``observers`` are told every event from this thread.
 
     Raises:
-        UserError: the resources do not fit, or the study was begun for another search space, or is in use.
+        UserError: files do not decode, the resources do not fit, or the study was begun for another search space or data,
+            or is in use.
         SweepFailed: no worker group came up, or not one trial succeeded.
     """
+    space.load_system().prepare_data(space.base_config(), space.cache_folder)  # its errors, before a trial counts
     space.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)

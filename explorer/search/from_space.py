@@ -29,11 +29,13 @@ def search_of(space: SearchSpace) -> Search:
 def identity(space: SearchSpace) -> dict[str, Any]:
     """What may not change between the beginning of a sweep and its resumption, one entry a value.
 
-    Budget, resources, storage and tracking may. So may the place of the manifest: what it holds enters the stage keys.
+    Budget, resources, storage and tracking may. So may the place of the manifest, but not what it holds: trials on other
+    videos would be compared with each other.
     """
     files = {".".join(path) for path in FILE_PATHS}
     flat = {
         "system": space.system,
+        "data (content of manifest and files)": space.load_system().data_fingerprint(space.base_config()),
         "objectives": dict(space.objectives),
         "constraints": list(space.constraints),
         "sampler": space.sampler,

@@ -26,6 +26,7 @@ from trainables.contract import (
     System,
 )
 from trainables.kit.data.fingerprint import data_fingerprint
+from trainables.kit.data.manifest import read_manifest
 from trainables.kit.measure.replay import ModalityReplay
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class AdaMMLSystem(System):
 
     def data_fingerprint(self, config: AdaMMLConfig) -> str:
         return data_fingerprint(config.data)
+
+    def check_data(self, config: AdaMMLConfig) -> None:
+        read_manifest(config.data.manifest)
+
+    def prepare_data(self, config: AdaMMLConfig, cache: Path) -> None:
+        self.open_data(config, cache)
 
     def open_data(self, config: AdaMMLConfig, cache: Path) -> Data:
         from trainables.kit.data.dataset import VideoData

@@ -47,7 +47,7 @@ def stage_jobs(
     jobs: dict[str, StageJob] = {}
     for stage in stages:
         parents = {name: jobs[name].key for name in stage.after}
-        key = stage_key(system.name, stage, data_fingerprint=fingerprint, seed=seed, ranks=ranks, parents=parents)
+        key = stage_key(system_reference(system), stage, data_fingerprint=fingerprint, seed=seed, ranks=ranks, parents=parents)
         jobs[stage.name] = StageJob(
             key=key,
             system=system_reference(system),

@@ -122,7 +122,7 @@ def run_stage(
         )
         if not run.ranks.agree(on_epoch(report) if run.ranks.first else True):
             raise StageCancelled(job.key)
-    if run.ranks.first:
+    if run.ranks.first and not (result / "stage.json").exists():  # else it was killed after this, while being measured
         _finish(run, result, seconds=time.monotonic() - started)
     return result
 
