@@ -181,7 +181,7 @@ def test_broken_files_are_told_before_a_study_or_a_trial_exists(clips, tmp_path)
     yaml.write_text(SPACE.format(manifest=manifest, storage=tmp_path / "runs"))
     done = explorer("sweep", str(yaml), cwd=tmp_path, code=2)
     assert str(broken) in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "runs" / "whole-way").exists()
+    assert not (tmp_path / "runs" / "whole-way" / "study.journal").exists()
 
 
 def test_plan_check_reads_the_manifest(tmp_path):
