@@ -191,3 +191,20 @@ def test_plan_check_reads_the_manifest(tmp_path):
     yaml.write_text(SPACE.format(manifest=manifest, storage=tmp_path / "runs"))
     done = explorer("plan", str(yaml), "--check", cwd=tmp_path, code=2)
     assert "line 1" in done.stderr
+
+
+def test_the_timeline_says_so_where_nothing_was_used(tmp_path):
+    from explorer.cli.predict import timeline
+    from explorer.predict import VideoPrediction
+    from trainables.contract import Decision, Prediction
+
+    def shown(choice: str) -> str:
+        decision = Decision(site="rgb", index=0, start_s=0.0, end_s=0.8, choice=choice)
+        found = Prediction(probability_C=[1.0], decisions=[decision], gmacs={"paper": 1.0, "full": 1.0})
+        video = VideoPrediction(
+            path=tmp_path, label="disc", probability=1.0, gflops=1.0, convention="full", prediction=found
+        )
+        return "\n".join(timeline(video, all_on_gflops=2.0))
+
+    assert "nothing was used" in shown("skip")
+    assert "nothing was used" not in shown("use")

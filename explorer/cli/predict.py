@@ -48,4 +48,6 @@ def timeline(result: VideoPrediction, all_on_gflops: float) -> list[str]:
         lines.append(
             f"  {'':<{width}}  from {decisions[0].start_s:.2f} s to {decisions[-1].end_s:.2f} s; ■ used, · skipped"
         )
+    if decisions and all(decision.choice == "skip" for decision in decisions):
+        lines.append("  nothing was used: every such video gets this same label; pick a point with a larger budget")
     return lines
