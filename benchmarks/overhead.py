@@ -107,7 +107,9 @@ def _bare_seconds(space: SearchSpace, storage: Path) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description="What a sweep costs beside training.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.overhead", description="What a sweep costs beside training."
+    )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--groups", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -3,6 +3,7 @@
     submit    load_space, sweep, train
     browse    Front
     pick      pick, load_model, predict
+    know      plan_reproduction, reproduce
 
 Importing this module imports neither torch nor Ray nor MLflow; what needs them imports them when it is called.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from explorer.browse import Front, FrontPoint, Reference
 from explorer.picks import Picked, pick
 from explorer.predict import PickedModel, VideoPrediction, load_model, predict
+from explorer.reproduce import Reproduced, Reproduction, plan_reproduction, reproduce
 from explorer.spec import SearchSpace, load_space
 from explorer.submit import sweep
 from explorer.train import Trained, train
@@ -22,13 +24,17 @@ __all__ = [
     "Picked",
     "PickedModel",
     "Reference",
+    "Reproduced",
+    "Reproduction",
     "SearchSpace",
     "Trained",
     "VideoPrediction",
     "load_model",
     "load_space",
     "pick",
+    "plan_reproduction",
     "predict",
+    "reproduce",
     "sweep",
     "train",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from explorer.fronts import OperatingPoint, front, operating_points
 from explorer.store import Store
-from trainables.contract import CONVENTIONS, CostTable, Json, Knob, StageJob
+from trainables.contract import CONVENTIONS, CostTable, StageJob
 from trainables.kit.engine.files import epoch_folder, write_json
 from trainables.kit.engine.keys import find_stage
 from trainables.kit.engine.ranks import Ranks
@@ -25,7 +25,7 @@ def execute(
     on_epoch: Callable[[EpochReport], bool],
     ranks: Ranks | None = None,
 ) -> None:
-    """Make sure that the store holds the result of ``job``: train it unless it is there.
+    """Make sure that the store holds the result of ``job``: train it unless it is there. All ranks must call this.
 
     The parents must be in the store. An unfinished run of the same key goes on where it stopped.
 
@@ -34,62 +34,76 @@ def execute(
         StageFailed: training or measuring gave no usable number.
     """
     ranks = ranks or Ranks()
-    if ranks.agree(store.has(job.key)):  # one look for all: another sweep may publish between two ranks' looks
+    if ranks.broadcast(store.has(job.key)):  # one look for all: another sweep may publish between two ranks' looks
         return
     work = store.work(job.key)
     parents = {name: store.path(key) for name, key in job.parents.items()}
     result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=on_epoch, ranks=ranks)
+    _measure(job, result, cache, ranks)
     if ranks.first:
-        _measure(job, result, cache)
         store.publish(job.key, result)
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _measure(job: StageJob, result: Path, cache: Path) -> None:
+def _measure(job: StageJob, result: Path, cache: Path, ranks: Ranks) -> None:
     """Write ``points.json``; weights of epochs that lie on no front of this stage's own candidates are dropped.
 
     A point that another epoch of the same stage dominates can never be on a sweep's front. The test split is measured
-    for the kept epochs alone, once.
+    for the kept epochs alone, once, by all ranks; the rest is the first one's.
     """
-    epochs = sorted(int(folder.name) for folder in (result / "epochs").glob("*"))
-    if not epochs:
-        return
-    if not (result / "points.json").exists():  # a kill may come at any line here; what is written is whole
-        write_json(result / "points.json", _all_points(job, result, epochs, cache))
-    points = [OperatingPoint.from_dict(raw) for raw in json.loads((result / "points.json").read_text())]
-    for epoch in set(epochs) - {point.epoch for point in points if point.test is not None}:
-        (epoch_folder(result, epoch) / "weights.safetensors").unlink(missing_ok=True)
+    candidates = _Candidates(job, result) if ranks.first else None
+    for epoch in ranks.broadcast(candidates.to_test() if candidates else []):
+        replay_epoch(job, result, epoch, "test", cache=cache, ranks=ranks)
+    if candidates and candidates.epochs:
+        candidates.write_points()
+        candidates.drop_weights()
 
 
-def _all_points(job: StageJob, result: Path, epochs: list[int], cache: Path) -> list[dict[str, Json]]:
-    """Every candidate's points; those of the epochs worth keeping are measured on test too."""
-    system = load_system(job.system)
-    config = system.Config.model_validate(dict(job.config))
-    stage = find_stage(system, config, job.stage)
-    knobs = system.knobs(config) if stage.mode == "policy" else ()
-    cost = _cost(result)
-    by_epoch = {epoch: _points(job, result, epoch, knobs, cost, test=False) for epoch in epochs}
-    points = [point for of_epoch in by_epoch.values() for point in of_epoch]
-    kept = {epochs[-1]} | {point.epoch for c in CONVENTIONS for point in front(points, convention=c)}
-    for epoch in sorted(kept):
-        replay_epoch(job, result, epoch, "test", cache=cache)
-        by_epoch[epoch] = _points(job, result, epoch, knobs, cost, test=True)
-    return [point.to_dict() for epoch in epochs for point in by_epoch[epoch]]
+class _Candidates:
+    """The measured epochs of a stage. A kill may come at any line; what is written is whole."""
 
+    def __init__(self, job: StageJob, result: Path) -> None:
+        system = load_system(job.system)
+        config = system.Config.model_validate(dict(job.config))
+        policy = find_stage(system, config, job.stage).mode == "policy"
+        self._job = job
+        self._result = result
+        self._file = result / "points.json"
+        self._knobs = system.knobs(config) if policy else ()
+        self._cost = CostTable(**json.loads((result / "stage.json").read_text())["cost"])
+        self.epochs = sorted(int(folder.name) for folder in (result / "epochs").glob("*"))
+        self._points: dict[int, list[OperatingPoint]] = {}
+        self._kept: list[int] = []
 
-def _points(
-    job: StageJob, result: Path, epoch: int, knobs: tuple[Knob, ...], cost: CostTable, *, test: bool
-) -> list[OperatingPoint]:
-    return operating_points(
-        read_replay(job, result, epoch, "val"),
-        read_replay(job, result, epoch, "test") if test else None,
-        knobs,
-        cost=cost,
-        key=job.key,
-        stage=job.stage,
-        epoch=epoch,
-    )
+    def to_test(self) -> list[int]:
+        """The epochs that a front can want, and the last; none where the points are written already."""
+        if self._file.exists() or not self.epochs:
+            return []
+        self._points = {epoch: self._measured(epoch, test=False) for epoch in self.epochs}
+        points = [point for of_epoch in self._points.values() for point in of_epoch]
+        wanted = {point.epoch for c in CONVENTIONS for point in front(points, convention=c)}
+        self._kept = sorted({self.epochs[-1]} | wanted)
+        return self._kept
 
+    def write_points(self) -> None:
+        """Every candidate's points; those of the kept epochs with their test measurement."""
+        if not self._file.exists():
+            tested = self._points | {epoch: self._measured(epoch, test=True) for epoch in self._kept}
+            write_json(self._file, [point.to_dict() for epoch in self.epochs for point in tested[epoch]])
 
-def _cost(result: Path) -> CostTable:
-    return CostTable(**json.loads((result / "stage.json").read_text())["cost"])
+    def drop_weights(self) -> None:
+        """Delete the weights of epochs without a test measurement."""
+        points = [OperatingPoint.from_dict(raw) for raw in json.loads(self._file.read_text())]
+        for epoch in set(self.epochs) - {point.epoch for point in points if point.test is not None}:
+            (epoch_folder(self._result, epoch) / "weights.safetensors").unlink(missing_ok=True)
+
+    def _measured(self, epoch: int, *, test: bool) -> list[OperatingPoint]:
+        return operating_points(
+            read_replay(self._job, self._result, epoch, "val"),
+            read_replay(self._job, self._result, epoch, "test") if test else None,
+            self._knobs,
+            cost=self._cost,
+            key=self._job.key,
+            stage=self._job.stage,
+            epoch=epoch,
+        )

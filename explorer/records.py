@@ -19,6 +19,7 @@ from trainables.contract import CostTable, Json
 
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "study.journal"
+TABLE_FILES = ("table.json", "table.md")  # of a run that reproduces a table
 RUNS = Path("runs")  # where sweeps lie if nothing else is said
 
 

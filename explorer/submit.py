@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from explorer.run.events import Observer
     from explorer.run.sweep import SweepResult
     from explorer.spec.space import SearchSpace
+    from trainables.contract import StageJob
+
+
+def run_tracked(
+    space: SearchSpace,
+    *,
+    chains: Mapping[str, tuple[StageJob, ...]] | None = None,
+    observers: Sequence[Observer] = (),
+) -> SweepResult:
+    """``explorer.run.sweep.run_sweep`` with an MLflow tracker among the observers. Raises what it raises."""
+    from explorer.run.sweep import run_sweep
+    from explorer.tracking import MlflowTracker
+
+    tracker = MlflowTracker(space)
+    try:
+        return run_sweep(space, chains=chains, observers=[*observers, tracker])
+    finally:
+        tracker.close()
 
 
 def sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> SweepResult:
@@ -23,14 +41,8 @@ def sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> SweepRes
     """
     from explorer.browse import Front
     from explorer.report.files import write_front_files
-    from explorer.run.sweep import run_sweep
-    from explorer.tracking import MlflowTracker
 
-    tracker = MlflowTracker(space)
-    try:
-        result = run_sweep(space, observers=[*observers, tracker])
-    finally:
-        tracker.close()
+    result = run_tracked(space, observers=observers)
     front = Front.load(space.folder)
     if front.points or front.baselines:
         write_front_files(front, space.folder)

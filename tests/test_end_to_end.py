@@ -25,7 +25,7 @@ stages:
   warmup: {{epochs: 1, batch_size: 12}}
   joint: {{epochs: 2, batch_size: 12}}
   finetune: {{epochs: 1, batch_size: 12}}
-  weighted_fusion: {{epochs: 1, batch_size: 12}}
+  fusion: {{epochs: 1, batch_size: 12}}
 search:
   lambda.rgb: {{log: [0.05, 4]}}
   lambda.audio: {{log: [0.02, 2]}}

@@ -76,6 +76,17 @@ def test_only_epochs_that_can_be_on_a_front_keep_their_weights_and_are_measured_
     assert 7 in kept
 
 
+def test_a_stage_without_epochs_has_the_points_of_the_epoch_that_it_starts_from(tmp_path):
+    store = Store(tmp_path)
+    warmup, joint, finetune = jobs_of(ToyConfig.model_validate({"stages": {"finetune": {"epochs": 0}}}))
+    assert [run(job, store, tmp_path) for job in (warmup, joint, finetune)] == [[0, 1], [0, 1, 2, 3], [0]]
+    last = [point for point in store.points(joint.key) if point["epoch"] == 3]
+    measured = store.points(finetune.key)
+    assert {point["epoch"] for point in measured} == {0}
+    for name in ("knobs", "val", "test"):
+        assert [point[name] for point in measured] == [point[name] for point in last]
+
+
 class OtherToy(ToySystem):
     """The same name and declarations, another class: it may train differently."""
 

@@ -17,7 +17,7 @@ SHORTER = [
     "stages.warmup.epochs=1",
     "stages.joint.epochs=1",
     "stages.finetune.epochs=1",
-    "stages.weighted_fusion.epochs=1",
+    "stages.fusion.epochs=1",
     "budget.trials=1",
 ]
 

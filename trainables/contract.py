@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from trainables.tables import PublishedRow, Table
+
 Json = Any  # what json.dumps takes: None, bool, int, float, str, list, dict with string keys
 Convention = Literal["paper", "full"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "full")
@@ -97,7 +99,12 @@ class Stage:
     change its result; nothing else of the configuration enters its key. ``candidates``: which of its epochs are
     measured and can become operating points. ``mode``: decision mode of that measurement (see :meth:`System.modes`).
     ``baseline``: the name under which its points appear beside the front instead of on it.
-    ``select``: which epoch's weights the next stage starts from.
+    ``select``: which epoch's weights the next stage starts from; ``best_objective`` is the one with the highest mean, over
+    16 budgets from the cost of everything on down to 1/13.5 of it (evenly in the logarithm), of the best validation accuracy
+    that any setting of its replay knobs reaches within the budget; the first of equals. ``epochs`` 0 trains nothing: what
+    the stages before gave (or ``System.initial_state`` reads) is measured in ``mode``. ``accumulate``: a batch is computed
+    in so many parts (batch statistics are those of a part); ``precision``: ``bfloat16`` is autocast; both change results, so
+    they are here.
     """
 
     name: str
@@ -110,7 +117,9 @@ class Stage:
     candidates: Literal["none", "last", "every"] = "none"
     mode: str = "policy"
     baseline: str | None = None
-    select: Literal["last", "best_accuracy"] = "last"
+    select: Literal["last", "best_accuracy", "best_objective"] = "last"
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
     recipe_version: int = 1
     depends: Mapping[str, Json] = field(default_factory=dict)
 
@@ -140,12 +149,16 @@ class StageJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Videos of one step. ``inputs``: modality -> tensor with leading axes ``BS``; ``present_BSM`` False = no signal."""
+    """Videos of one step. ``inputs``: modality -> tensor with leading axes ``BS``; ``present_BSM`` False = no signal.
+
+    ``labels_BC`` (multi-hot, bool) is given where a data set has videos with several labels; ``label_B`` is then the first.
+    """
 
     inputs: Mapping[str, torch.Tensor]
     label_B: torch.Tensor
     present_BSM: torch.Tensor
     index_B: torch.Tensor  # position in Data.ids(split)
+    labels_BC: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``."""
@@ -154,6 +167,17 @@ class Batch:
             label_B=self.label_B.to(device, non_blocking=True),
             present_BSM=self.present_BSM.to(device, non_blocking=True),
             index_B=self.index_B,
+            labels_BC=None if self.labels_BC is None else self.labels_BC.to(device, non_blocking=True),
+        )
+
+    def take(self, rows: slice) -> Batch:
+        """Some of the videos."""
+        return Batch(
+            inputs={name: tensor[rows] for name, tensor in self.inputs.items()},
+            label_B=self.label_B[rows],
+            present_BSM=self.present_BSM[rows],
+            index_B=self.index_B[rows],
+            labels_BC=None if self.labels_BC is None else self.labels_BC[rows],
         )
 
 
@@ -190,13 +214,17 @@ class Data(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
-    """Where training stands. ``generator`` is keyed by (seed, epoch, pass, step)."""
+    """Where training stands. ``noise``: one number of (seed, epoch, pass).
+
+    With a video's ``index_B`` it keys every random number of a step (``kit.noise``), so that a draw depends neither on
+    the number of ranks nor on the composition of the batch.
+    """
 
     stage: str
     pass_name: str
     epoch: int
     epochs: int
-    generator: torch.Generator
+    noise: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +235,21 @@ class Loss:
     logs: Mapping[str, float | torch.Tensor]
 
 
+class Share(Protocol):
+    """A rank's part of a measurement: every ``ranks``-th video, and how the parts come together again."""
+
+    @property
+    def rank(self) -> int:
+        """Position of this process."""
+
+    @property
+    def ranks(self) -> int:
+        """Number of processes that measure together."""
+
+    def gather(self, rows: Mapping[int, Any]) -> dict[int, Any]:
+        """The rows (index of the video in its split -> anything that pickles) of all ranks, on every rank."""
+
+
 # --- what is measured -------------------------------------------------------------------------------------------------
 
 
@@ -214,7 +257,8 @@ class Loss:
 class Scored:
     """P settings of the knobs, scored video by video.
 
-    ``correct_PB``: whether video B is labelled right under setting P. ``gmacs_PB``: multiply-accumulates / 1e9 that its
+    ``correct_PB``: whether the class that video B gets under setting P is (one of) its own.
+    ``gmacs_PB``: multiply-accumulates / 1e9 that its
     decisions cost, for each convention. ``rate_PB``: for each site, the share of its units used in that video.
     """
 
@@ -232,7 +276,11 @@ class Replay(Protocol):
 
     @property
     def label_B(self) -> np.ndarray:
-        """True classes."""
+        """True classes; the first of each video's where it has several."""
+
+    @property
+    def truth_BC(self) -> np.ndarray:
+        """Multi-hot (bool) true classes: more than one where a video has several labels."""
 
     def score(self, settings: Sequence[Mapping[str, float]]) -> Scored:
         """Score each setting (knob name -> value; a missing knob takes its default). Exact: no network runs."""
@@ -345,17 +393,38 @@ class System(abc.ABC):
     def build(self, config: Any, classes: int) -> nn.Module:
         """The untrained network. The caller has seeded torch."""
 
+    def without_initial_weights(self, config: Any) -> Any:
+        """The configuration whose network is the same, but reads no published weights: for loading a checkpoint into."""
+        return config
+
+    def initial_state(self, config: Any, stage: str, classes: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """State that a stage without parents starts from beyond ``build`` (a checkpoint from elsewhere); none by default.
+
+        Raises:
+            UserError: a file that the configuration names is missing or does not fit.
+        """
+        return {}
+
     @abc.abstractmethod
     def step(self, model: nn.Module, config: Any, batch: Batch, context: StepContext) -> Loss:
         """Forward one training batch."""
+
+    def default_settings(self, config: Any) -> Sequence[Mapping[str, float]]:
+        """The settings over which an epoch's measurement is averaged: one, unless decisions are drawn at random."""
+        return ({},)
 
     @abc.abstractmethod
     def cost(self, config: Any, classes: int) -> CostTable:
         """Count the network on meta tensors: no weights, no data."""
 
     @abc.abstractmethod
-    def replay(self, model: nn.Module, config: Any, data: Data, split: str, *, mode: str, seed: int) -> Replay:
-        """One inference pass over ``split`` (model in eval mode, no gradient) in decision ``mode``."""
+    def replay(
+        self, model: nn.Module, config: Any, data: Data, split: str, *, mode: str, seed: int, share: Share
+    ) -> Replay:
+        """One inference pass over ``split`` (model in eval mode, no gradient) in decision ``mode``.
+
+        Each rank measures its share; the table holds every video once, on every rank.
+        """
 
     @abc.abstractmethod
     def replay_from(self, arrays: Mapping[str, np.ndarray], config: Any) -> Replay:
@@ -374,3 +443,11 @@ class System(abc.ABC):
     def modes(self, config: Any) -> tuple[str, ...]:
         """Decision modes that ``replay`` knows: ``policy``, ``all_on``, ``random``, ``only.SITE``."""
         return ("policy", "all_on", "random")
+
+    def published(self) -> tuple[PublishedRow, ...]:
+        """The figures that the system's paper prints; none by default."""
+        return ()
+
+    def tables(self) -> Mapping[str, Table]:
+        """Tables of the paper (and ablations) that ``explorer reproduce`` can run again, by name; none by default."""
+        return {}

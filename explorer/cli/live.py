@@ -130,10 +130,10 @@ def news(event: Event) -> str | None:
             return f"trial {event.trial} finished: {values}"
         case Kind.TRIAL_FAILED:
             return f"trial {event.trial} failed: {_line(data['error'])}"
-        case Kind.BASELINE_FINISHED:
-            return f"baseline {data['name']} finished"
-        case Kind.BASELINE_FAILED:
-            return f"baseline {data['name']} failed: {_line(data['error'])}"
+        case Kind.CHAIN_FINISHED:
+            return f"{data['name']} finished"
+        case Kind.CHAIN_FAILED:
+            return f"{data['name']} failed: {_line(data['error'])}"
         case Kind.GROUP_LOST:
             return f"the worker group of {data['slot']} died and starts again"
         case Kind.SWEEP_ENDED:
@@ -175,5 +175,3 @@ def _ratio(snapshot: Snapshot) -> str:
 
 def _bar(done: float, total: float) -> ProgressBar:
     return ProgressBar(total=max(1, total), completed=done, width=40)
-
-

@@ -31,7 +31,8 @@ def command(
     def on_epoch(report: EpochReport) -> None:
         if not quiet:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
-            print(f"{report.stage}  epoch {report.epoch + 1}/{report.epochs}  {report.seconds:.1f} s  {numbers}")
+            where = f"epoch {report.epoch + 1}/{report.epochs}" if report.epochs else "measured"
+            print(f"{report.stage}  {where}  {report.seconds:.1f} s  {numbers}")
             sys.stdout.flush()
 
     def on_stage(stage: Trained) -> None:

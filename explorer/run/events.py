@@ -15,8 +15,8 @@ from typing import Any, Protocol
 class Kind(StrEnum):
     """Every kind of event, with the fields of its ``data``.
 
-    A *stage* event has ``key`` and ``stage`` set; a *trial* event has ``trial`` set (the Optuna number), a *baseline*
-    event ``data["name"]``.
+    A *stage* event has ``key`` and ``stage`` set; a *trial* event has ``trial`` set (the Optuna number), the event of a
+    named *chain* (a baseline, a row of a table) ``data["name"]``.
     """
 
     # name, folder, slots, trials (the budget or None); of a resumed sweep: ended {state: trials}, done {key: {stage,
@@ -41,8 +41,8 @@ class Kind(StrEnum):
     GROUP_STARTED = "group_started"  # slot: a worker group is up (again)
     GROUP_LOST = "group_lost"  # slot, error, failed_starts: its process died; Ray Train starts it again
 
-    BASELINE_FINISHED = "baseline_finished"  # name, chain
-    BASELINE_FAILED = "baseline_failed"  # name, chain, error
+    CHAIN_FINISHED = "chain_finished"  # name, chain
+    CHAIN_FAILED = "chain_failed"  # name, chain, error
 
 
 @dataclass(frozen=True, kw_only=True)

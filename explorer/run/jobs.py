@@ -239,7 +239,7 @@ class JobQueue:
         self._closed = True
 
     def note(self, kind: Kind, *, trial: int | None = None, data: Mapping[str, Any] | None = None) -> None:
-        """Write an event that is not a job's (a trial's, a baseline's) into the same numbered list."""
+        """Write an event that is not a job's (a trial's, a chain's) into the same numbered list."""
         self._append(kind, trial=trial, data=dict(data or {}))
 
     def events(self, since: int) -> list[Event]:

@@ -1,4 +1,4 @@
-"""What the trials of a sweep have asked for so far: stage keys, passes spent, what is done already. No Ray."""
+"""What the trials of a run have asked for so far: stage keys, passes spent, what is done already. No Ray."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.search.reader import TrialRecord
-from explorer.spec.plan import baseline_chains, chain, plan_info
+from explorer.spec.plan import chain, plan_info
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
 from trainables.contract import StageJob
@@ -18,17 +18,17 @@ _EXAMPLE_TRIALS = 4
 
 @dataclass(kw_only=True)
 class Ledger:
-    """``jobs``: every stage that a trial or a baseline needs, by key; ``baselines``: chains of the baselines."""
+    """``jobs``: every stage that a trial needs, by key; ``named``: the chains that are trained beside the trials."""
 
     space: SearchSpace
-    baselines: Mapping[str, tuple[StageJob, ...]]
+    named: Mapping[str, tuple[StageJob, ...]]
     jobs: dict[str, StageJob] = field(default_factory=dict)
     _chains: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, space: SearchSpace, trials: list[TrialRecord]) -> Ledger:
-        """The ledger of a sweep that may have begun before with ``trials``."""
-        ledger = cls(space=space, baselines=baseline_chains(space))
+    def open(cls, space: SearchSpace, named: Mapping[str, tuple[StageJob, ...]], trials: list[TrialRecord]) -> Ledger:
+        """The ledger of a run that may have begun before with ``trials``."""
+        ledger = cls(space=space, named=named)
         for trial in trials:
             if not trial.swept and trial.state != "FAIL":
                 ledger.chain_of(trial.params)
@@ -48,19 +48,17 @@ class Ledger:
         limit = self.space.budget.passes
         return limit is not None and sum(job.training_passes for job in self.jobs.values()) >= limit
 
-    def baseline_keys(self) -> dict[str, dict[str, str]]:
-        """Baseline name -> stage name -> key."""
-        return {name: {job.stage: job.key for job in jobs} for name, jobs in self.baselines.items()}
+    def named_keys(self) -> dict[str, dict[str, str]]:
+        """Name of a chain -> stage name -> key."""
+        return {name: {job.stage: job.key for job in jobs} for name, jobs in self.named.items()}
 
-    def missing_baselines(self, store: Store) -> list[str]:
-        """Baselines of which the store does not hold every stage."""
-        return [name for name, jobs in self.baselines.items() if not all(store.has(job.key) for job in jobs)]
+    def missing(self, store: Store) -> list[str]:
+        """Named chains of which the store does not hold every stage."""
+        return [name for name, jobs in self.named.items() if not all(store.has(job.key) for job in jobs)]
 
     def done(self, store: Store) -> dict[str, dict[str, Any]]:
         """Key -> stage and epochs, of the stages that are trained already."""
-        return {
-            key: {"stage": job.stage, "epochs": job.epochs} for key, job in self.jobs.items() if store.has(key)
-        }
+        return {key: {"stage": job.stage, "epochs": job.epochs} for key, job in self.jobs.items() if store.has(key)}
 
 
 def own_epochs(space: SearchSpace) -> dict[str, float]:

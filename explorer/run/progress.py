@@ -183,7 +183,7 @@ class Progress:
 
     def _on_stage_epoch(self, event: Event) -> None:
         stage = self._stages[event.key or ""]
-        stage.done = event.data["epoch"] + 1
+        stage.done = min(event.data["epoch"] + 1, stage.epochs)  # a stage that trains nothing reports its measuring once
         sums = self._epoch_s.setdefault(stage.stage, [0.0, 0.0])
         sums[0] += event.data["seconds"]
         sums[1] += 1

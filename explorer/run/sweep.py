@@ -1,18 +1,20 @@
 """Run a sweep from its search space to its end: the driver. Everything that starts, waits and ends is in here.
 
+A run is trials (maybe none) and named chains of stages: a sweep's baselines, or the rows of a table.
 The study and the stage store are the only state. A sweep that ended, was interrupted or was killed goes on when it is
 run again under its name: a fresh Tuner over the same study, and stages taken from the store.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.errors import SweepFailed
 from explorer.records import SPACE_FILE, STUDY_FILE
-from explorer.run.baselines import BaselineWatch
+from explorer.run.chains import ChainWatch
 from explorer.run.cluster import Node, Shape, cluster, slots
 from explorer.run.events import Event, Kind, Observer
 from explorer.run.ledger import Ledger, own_epochs
@@ -28,8 +30,10 @@ from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
 from explorer.search.book import BASELINES, StudyBook
 from explorer.search.from_space import search_of
 from explorer.search.reader import read_study
+from explorer.spec.plan import baseline_chains
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
+from trainables.contract import StageJob
 from trainables.kit.engine.files import write_json
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 ERRORS_FILE = "errors.log"  # the stack trace of every failed attempt
 _SCRATCH = ".scratch-"
-_BASELINE_PRIORITY = 10**9  # after the trials: they fill the gaps
+_CHAIN_PRIORITY = 10**9  # after the trials: they fill the gaps
 _PUMP_S = 0.5
 _MAX_FAILED_STARTS = 3  # a group whose process never came up in so many attempts never will
 _GRACE_S = 20.0  # how long an interrupted sweep waits for epochs to end, so that they are not lost
@@ -59,44 +63,54 @@ class SweepResult:
     seconds: float
 
 
-def run_sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> SweepResult:
+def run_sweep(
+    space: SearchSpace, *, chains: Mapping[str, tuple[StageJob, ...]] | None = None, observers: Sequence[Observer] = ()
+) -> SweepResult:
     """Run ``space``, or go on with it, until its budget is used up. Ctrl-C ends it in order; it can go on later.
 
-    ``observers`` are told every event from this thread.
+    ``chains``: named chains of stages that are trained beside the trials, whether or not all of them succeed; None = the
+    space's baselines. ``observers`` are told every event from this thread.
 
     Raises:
         UserError: files do not decode, the resources do not fit, or the study was begun for another search space or data,
             or is in use.
         SweepFailed: no worker group came up, or not one trial succeeded.
     """
-    space.load_system().prepare_data(space.base_config(), space.cache_folder)  # its errors, before a trial counts
+    named = baseline_chains(space) if chains is None else chains
+    _prepare_data(space, named)  # its errors, before a trial counts
     space.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)
         stack.callback(book.close)
         (space.folder / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
-        return _Sweep(space, book, observers).run(stack)
+        return _Sweep(space, book, named, observers).run(stack)
 
 
 class _Sweep:
     """One run of a sweep."""
 
-    def __init__(self, space: SearchSpace, book: StudyBook, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        book: StudyBook,
+        named: Mapping[str, tuple[StageJob, ...]],
+        observers: Sequence[Observer],
+    ) -> None:
         self._space = space
         self._book = book
         self._store = Store(space.store_folder)
-        self._ledger = Ledger.open(space, read_study(book.path))
+        self._ledger = Ledger.open(space, named, read_study(book.path))
         self._progress = Progress(name=space.name)
         self._observers: list[Observer] = [self._progress, *observers]
         self._began = time.time()
         self._before_s = elapsed_before(space.folder)
-        self._baselines = BaselineWatch(self._ledger.baselines)
+        self._chains = ChainWatch(named)
         self._grace_s = _GRACE_S
         self._seen = 0
         self._written = 0.0
         self._broken: str | None = None
         self._queue: Any = None
-        book.set_attr(BASELINES, self._ledger.baseline_keys())
+        book.set_attr(BASELINES, self._ledger.named_keys())
 
     def run(self, stack: ExitStack) -> SweepResult:
         if self._nothing_to_do():
@@ -119,19 +133,22 @@ class _Sweep:
 
         need = self._space.resources
         shape = Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
-        useful = (self._space.budget.trials or 10**6) + len(self._ledger.baselines)
+        trials = self._space.budget.trials
+        useful = (10**6 if trials is None else trials) + len(self._ledger.named)
         count = slots(shape, nodes, groups=need.groups, useful=useful)
         self._queue = start_queue(self._space.store_folder)
         groups = WorkerGroups(self._queue, self._space, slots=count, shape=shape, scratch=scratch / "train")
         groups.start()  # they take seconds to come up; the rest goes on meanwhile
         self._note(Kind.SWEEP_STARTED, self._plan(count))
-        for name, jobs in self._ledger.baselines.items():
-            self._queue.submit.remote(jobs, f"baseline:{name}", _BASELINE_PRIORITY)
+        for name, jobs in self._ledger.named.items():
+            self._queue.submit.remote(jobs, f"chain:{name}", _CHAIN_PRIORITY)
         from explorer.run.tuning import SweepSearcher, TrialEvents, Tuning, quieten
 
         quieten(count)
         searcher = SweepSearcher(self._book, limit=count, chain_of=self._ledger.chain_of, is_spent=self._is_spent)
-        tuning = Tuning(self._space, self._queue, searcher, TrialEvents(self._queue, searcher, self._ledger.chain_of), scratch)
+        tuning = Tuning(
+            self._space, self._queue, searcher, TrialEvents(self._queue, searcher, self._ledger.chain_of), scratch
+        )
         state = "failed"
         try:
             tuning.start()
@@ -152,7 +169,7 @@ class _Sweep:
     def _pump_until_done(self, tuning: Tuning, groups: Any) -> None:
         import ray
 
-        while tuning.is_alive() or self._baselines.open:
+        while tuning.is_alive() or self._chains.open:
             try:
                 self._pump(_PUMP_S)
             except ray.exceptions.RayError as error:
@@ -173,9 +190,9 @@ class _Sweep:
         if events:
             self._seen = events[-1].sequence
         self._deliver(events)
-        for name, error in self._baselines.newly_ended():
-            kind = Kind.BASELINE_FINISHED if error is None else Kind.BASELINE_FAILED
-            data = {"name": name, "chain": self._ledger.baseline_keys()[name]} | ({"error": error} if error else {})
+        for name, error in self._chains.newly_ended():
+            kind = Kind.CHAIN_FINISHED if error is None else Kind.CHAIN_FAILED
+            data = {"name": name, "chain": self._ledger.named_keys()[name]} | ({"error": error} if error else {})
             self._note(kind, data)
         return bool(events)
 
@@ -193,7 +210,7 @@ class _Sweep:
 
     def _attend(self, event: Event) -> None:
         """What the driver itself does about an event."""
-        self._baselines.on_event(event)
+        self._chains.on_event(event)
         if trace := event.data.get("trace"):
             with self._errors_file.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {event.kind} {event.stage} {event.key}\n{trace}\n")
@@ -250,7 +267,7 @@ class _Sweep:
 
     def _nothing_to_do(self) -> bool:
         spent = self._book.budget_is_used_up() or self._is_spent()
-        return spent and not self._ledger.missing_baselines(self._store)
+        return spent and not self._ledger.missing(self._store)
 
     def _is_spent(self) -> bool:
         hours = self._space.budget.hours
@@ -278,6 +295,16 @@ class _Sweep:
     def _write_progress(self) -> None:
         self._written = time.time()
         write_json(self._space.folder / PROGRESS_FILE, self._progress.snapshot(self._written).to_json(self._written))
+
+
+def _prepare_data(space: SearchSpace, named: Mapping[str, tuple[StageJob, ...]]) -> None:
+    """Decode what the trials' and the chains' configurations read. Those that read the same are prepared once."""
+    system = space.load_system()
+    configs = [space.base_config()]
+    configs += [system.Config.model_validate(dict(jobs[-1].config)) for jobs in named.values()]
+    parts = {json.dumps(system.data_part(config), sort_keys=True, default=str): config for config in configs}
+    for config in parts.values():
+        system.prepare_data(config, space.cache_folder)
 
 
 @contextmanager

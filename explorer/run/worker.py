@@ -15,7 +15,6 @@ from typing import Any
 
 import ray
 import torch
-import torch.distributed as dist
 
 from explorer.execute import execute
 from explorer.run.groups import WorkerSetup
@@ -39,22 +38,18 @@ def serve(setup: WorkerSetup) -> None:
     torch.set_num_threads(setup.threads)
     if setup.folder.is_dir():
         os.chdir(setup.folder)
-    ranks = _ranks()
-    # Objects travel by gloo: NCCL would need a detour over the GPU, and time out differently.
-    side = dist.new_group(backend="gloo") if ranks.size > 1 else None
+    ranks = Ranks.joined()
     worker = f"{setup.slot}.{uuid.uuid4().hex[:8]}"
     if ranks.first:
         ray.get(setup.queue.join.remote(setup.slot, worker))
     store = Store(setup.store, area=setup.area)
     gc.freeze()  # what the imports left is not searched after every job (0.3 s)
     while True:
-        box = [ray.get(setup.queue.take.remote(worker, POLL_S)) if ranks.first else Taken()]
-        if side is not None:
-            dist.broadcast_object_list(box, src=0, group=side)
-        if box[0].closed:
+        taken = ranks.broadcast(ray.get(setup.queue.take.remote(worker, POLL_S)) if ranks.first else Taken())
+        if taken.closed:
             return
-        if box[0].job is not None:
-            _train(box[0].job, setup, worker, store, ranks)
+        if taken.job is not None:
+            _train(taken.job, setup, worker, store, ranks)
 
 
 def _train(job: StageJob, setup: WorkerSetup, worker: str, store: Store, ranks: Ranks) -> None:
@@ -72,7 +67,8 @@ def _train(job: StageJob, setup: WorkerSetup, worker: str, store: Store, ranks: 
         tell("cancelled")
     except Exception as error:
         tell("fail", describe(error))
-        if ranks.size > 1 or _breaks_the_process(error):  # the other ranks may not have seen it
+        alone = ranks.ranks > 1 and not isinstance(error, StageFailed)  # that one every rank raises at the same place
+        if alone or _breaks_the_process(error):
             raise
     else:
         tell("finish")
@@ -97,7 +93,3 @@ def describe(error: Exception) -> JobError:
 
 def _breaks_the_process(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError | MemoryError)
-
-
-def _ranks() -> Ranks:
-    return Ranks(rank=dist.get_rank(), size=dist.get_world_size()) if dist.is_initialized() else Ranks()

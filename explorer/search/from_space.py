@@ -21,7 +21,7 @@ def search_of(space: SearchSpace) -> Search:
         constraints=space.parsed_constraints,
         sampler=space.sampler,
         seed=space.seed,
-        first_points=(default_point(space),),
+        first_points=(default_point(space),) if space.budget.trials != 0 else (),
         identity=identity(space),
     )
 

@@ -39,13 +39,36 @@ def load_space(source: str | Path, overrides: Sequence[str] = (), *, files: bool
         problems.append(Problem(line=1, text=f"the file must hold keys and values; found {type(parsed.data).__name__}"))
     if not isinstance(parsed.data, Mapping):
         raise SpecError(str(path), map(str, problems))
-    data, marks, wrong = _override(parsed.data, parsed.marks, overrides)
     packaged = path.parent == search_spaces.FOLDER
-    checker = Checker(marks=marks, relative_to=Path.cwd() if packaged else path.parent, files=files)
-    space = checker.check(_with_defaults(data, path.stem))
-    problems += [*wrong, *checker.problems]
+    place = Path.cwd() if packaged else path.parent
+    space, found = _build({"name": path.stem, **parsed.data}, parsed.marks, overrides, relative_to=place, files=files)
+    return _checked(str(path), space, [*problems, *found])
+
+
+def make_space(data: Mapping[str, Any], overrides: Sequence[str] = (), *, subject: str) -> SearchSpace:
+    """The search space that ``data`` describes, with the keys of a YAML file; ``subject`` names it in errors.
+
+    Relative paths are relative to the working folder.
+
+    Raises:
+        SpecError: with every broken rule.
+    """
+    space, problems = _build(data, Marks(), overrides, relative_to=Path.cwd(), files=True)
+    return _checked(subject, space, problems)
+
+
+def _build(
+    data: Mapping[str, Any], marks: Marks, overrides: Sequence[str], *, relative_to: Path, files: bool
+) -> tuple[SearchSpace | None, list[Problem]]:
+    overridden, marks, wrong = _override(data, marks, overrides)
+    checker = Checker(marks=marks, relative_to=relative_to, files=files)
+    space = checker.check(_with_defaults(overridden))
+    return space, [*wrong, *checker.problems]
+
+
+def _checked(subject: str, space: SearchSpace | None, problems: Sequence[Problem]) -> SearchSpace:
     if problems or space is None:
-        raise SpecError(str(path), map(str, sorted(problems, key=lambda problem: problem.line)))
+        raise SpecError(subject, map(str, sorted(problems, key=lambda problem: problem.line)))
     return space
 
 
@@ -61,9 +84,9 @@ def find_space(source: str | Path) -> Path:
     return packaged
 
 
-def _with_defaults(data: Mapping[str, Any], stem: str) -> dict[str, Any]:
-    """``name`` from the file, ``storage`` absolute, ``tracking`` from the environment or beside the sweeps."""
-    full = {"name": stem, **data}
+def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    """``storage`` absolute, ``tracking`` from the environment or beside the sweeps."""
+    full = dict(data)
     storage = full.get("storage", "./runs")
     if isinstance(storage, str) and "://" not in storage:
         full["storage"] = str(Path(storage).expanduser().absolute())

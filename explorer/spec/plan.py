@@ -11,7 +11,7 @@ from pathlib import Path
 from explorer.spec.dimension import Value
 from explorer.spec.draws import default_point, random_points
 from explorer.spec.space import SearchSpace
-from trainables.contract import Stage, StageJob
+from trainables.contract import Json, Stage, StageJob
 from trainables.kit.engine.keys import stage_jobs
 
 _DRAWS_BY_TIME = 16  # a budget in hours says nothing about the number of trials: this many serve as an example
@@ -74,6 +74,30 @@ def baseline_chains(space: SearchSpace) -> Mapping[str, tuple[StageJob, ...]]:
     }
 
 
+def stage_chain(
+    space: SearchSpace, overrides: Mapping[str, Json], *, stage: str | None, seed: int
+) -> tuple[StageJob, ...]:
+    """The jobs that end with ``stage``, of a trial's own stages or of any baseline; None = the trial's last stage.
+
+    ``overrides``: dotted path -> value, laid over the space's configuration.
+
+    Raises:
+        SpecError: the configuration does not take the overrides.
+        KeyError: it has no such stage.
+    """
+    system = space.load_system()
+    config = space.configure(overrides)
+    own = system.stages(config)
+    known = {s.name: s for stages in (*system.baseline_stages(config).values(), own) for s in stages}
+    wanted = _with_parents([own[-1] if stage is None else known[stage]], known.values())
+    return stage_jobs(system, config, seed=seed, ranks=space.resources.workers, stages=wanted)
+
+
+def distinct_stages(chains: Mapping[str, tuple[StageJob, ...]]) -> tuple[PlannedStage, ...]:
+    """Every stage of the named chains once; ``baselines`` are the chains that need it."""
+    return _stages((), chains)
+
+
 def plan_info(space: SearchSpace) -> PlanInfo:
     """What running ``space`` will take, without training anything."""
     chains = list(_example_chains(space))
@@ -111,7 +135,9 @@ def _example_chains(space: SearchSpace) -> Iterator[tuple[StageJob, ...]]:
     else:
         points = [{}]  # nothing is searched: every trial would be the same one
     budget = space.budget
-    limit = budget.trials or (_DRAWS_AT_MOST if budget.passes else _DRAWS_BY_TIME)
+    limit = budget.trials
+    if limit is None:
+        limit = _DRAWS_AT_MOST if budget.passes else _DRAWS_BY_TIME
     trained: set[str] = set()
     passes = 0
     for params in itertools.islice(points, min(limit, _DRAWS_AT_MOST)):

@@ -23,7 +23,7 @@ from explorer.errors import SpecError
 from explorer.spec.constraint import METRICS, Constraint, parse_constraint
 from explorer.spec.dimension import Dimension, Value, parse_dimension
 from explorer.spec.fields import with_value
-from trainables.contract import System, SystemConfig
+from trainables.contract import Json, System, SystemConfig
 from trainables.systems import load_system
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -41,10 +41,11 @@ class _Frozen(BaseModel):
 class Budget(_Frozen):
     """When a sweep ends: at whichever given limit comes first. A finished sweep may be resumed with a larger one.
 
-    ``passes``: passes over the training videos, shared stages counted once. ``hours``: wall clock.
+    ``trials`` 0 trains the baselines alone. ``passes``: passes over the training videos, shared stages counted once.
+    ``hours``: wall clock.
     """
 
-    trials: int | None = Field(default=None, ge=1)
+    trials: int | None = Field(default=None, ge=0)
     passes: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
 
@@ -149,7 +150,7 @@ class SearchSpace(_Frozen):
         """The configuration without any searched value."""
         return self.configure({})
 
-    def configure(self, params: Mapping[str, Value]) -> SystemConfig:
+    def configure(self, params: Mapping[str, Value | Json]) -> SystemConfig:
         """The configuration with ``params`` (dotted path -> value) set.
 
         Raises:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.browse import Front, hypervolume_history
 from explorer.errors import CheckpointMissing, NotFound
-from explorer.records import STUDY_FILE, read_sweep
+from explorer.records import STUDY_FILE, TABLE_FILES, read_sweep
 from explorer.report.files import write_front_files
 from explorer.run.events import Event, Kind
 from explorer.search.reader import TrialRecord, read_study
@@ -64,8 +64,8 @@ class Projection:
             Kind.TRIAL_STARTED: self._trial_started,
             Kind.TRIAL_FINISHED: self._trial_finished,
             Kind.TRIAL_FAILED: self._trial_failed,
-            Kind.BASELINE_FINISHED: self._mark_stale,
-            Kind.BASELINE_FAILED: self._baseline_failed,
+            Kind.CHAIN_FINISHED: self._mark_stale,
+            Kind.CHAIN_FAILED: self._chain_failed,
         }
 
     def apply(self, events: Sequence[Event]) -> None:
@@ -270,9 +270,9 @@ class Projection:
         self._runs.end(state, "FAILED", time_ms=_ms(event))
         self._open_trials.discard(number)
 
-    def _baseline_failed(self, event: Event) -> None:
+    def _chain_failed(self, event: Event) -> None:
         name, error = event.data["name"], event.data.get("error")
-        self._runs.write(self._runs.parent(), tags={f"baseline.{name}": f"failed: {error}"})
+        self._runs.write(self._runs.parent(), tags={f"chain.{name}": f"failed: {error}"})
 
     # --- the front ----------------------------------------------------------------------------------------------------
 
@@ -335,7 +335,9 @@ class Projection:
 
     def _attach(self, front: Front) -> None:
         with tempfile.TemporaryDirectory(prefix="front-") as folder:
-            self._runs.attach(self._runs.parent(), write_front_files(front, Path(folder)))
+            tables = [self._space.folder / name for name in TABLE_FILES]
+            files = [*write_front_files(front, Path(folder)), *(file for file in tables if file.is_file())]
+            self._runs.attach(self._runs.parent(), files)
 
     def _flush(self) -> None:
         """Write the metrics that were held back so that many go in one call."""

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from trainables.errors import DecodeError
-from trainables.kit.data.decode import decode_picture, decode_sound
+from trainables.kit.data.decode import Part, decode_picture, decode_sound
 from trainables.kit.data.synthetic import SAMPLE_RATE, write_clip
 
 Make = Callable[..., Path]
@@ -132,6 +134,40 @@ def test_a_click_is_heard_when_it_was_made(tmp_path: Path, sound_start_s: float)
 
 def test_no_sound_track_is_none_and_not_silence(make_clip: Make, tmp_path: Path) -> None:
     assert decode_sound(make_clip(tmp_path / "mute.mp4", sound=False), sample_rate=SAMPLE_RATE) is None
+
+
+@pytest.mark.parametrize("rate", ["native", 10.0])
+@pytest.mark.parametrize("options", [{}, {"encoder_options": {"preset": "medium", "bf": "3", "g": "6", "crf": "5"}}])
+def test_a_part_of_a_file_is_what_is_on_show_during_it(
+    make_clip: Make, tmp_path: Path, rate: Any, options: dict[str, Any]
+) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=40, **options)
+    for start_s, end_s, expected in [(1.2, 2.5, range(12, 25)), (3.5, 9.0, range(35, 40)), (-math.inf, 0.5, range(5))]:
+        picture = decode_picture(clip, frame_rate=rate, frame_size=64, part=Part(start_s=start_s, end_s=end_s))
+        assert brightness(picture.frames_FHW3) == list(expected)
+        np.testing.assert_allclose(picture.edges_s, np.arange(expected.start, expected.stop + 1) / 10, atol=1e-3)
+    within = decode_picture(clip, frame_rate="native", frame_size=64, part=Part(start_s=1.25, end_s=1.45))
+    assert brightness(within.frames_FHW3) == [12, 13, 14]
+    np.testing.assert_allclose(within.edges_s, [1.25, 1.3, 1.4, 1.45], atol=1e-3)
+    with pytest.raises(DecodeError, match=r"has no frame between 5 and 6 s"):
+        decode_picture(clip, frame_rate=rate, frame_size=64, part=Part(start_s=5, end_s=6))
+
+
+def test_the_sound_of_a_part_keeps_its_time(tmp_path: Path) -> None:
+    samples = np.zeros(4 * SAMPLE_RATE, dtype=np.float32)
+    samples[[12_000, 40_000]] = 1.0
+    grey = np.zeros((40, 64, 64, 3), dtype=np.uint8)
+    write_clip(tmp_path / "click.mp4", grey, samples)
+    part = decode_sound(tmp_path / "click.mp4", sample_rate=SAMPLE_RATE, part=Part(start_s=1.7, end_s=3.0))
+    assert part is not None
+    assert part.start_s == pytest.approx(1.7, abs=1 / SAMPLE_RATE)
+    assert len(part.samples_N) == pytest.approx(1.3 * SAMPLE_RATE, abs=1)
+    assert part.start_s + int(part.samples_N.abs().argmax()) / SAMPLE_RATE == pytest.approx(2.5, abs=0.001)
+    whole = decode_sound(tmp_path / "click.mp4", sample_rate=SAMPLE_RATE)
+    assert whole is not None
+    np.testing.assert_allclose(part.samples_N, whole.samples_N[27_200:48_000], atol=1e-4)
+    beside = decode_sound(tmp_path / "click.mp4", sample_rate=SAMPLE_RATE, part=Part(start_s=7.0, end_s=8.0))
+    assert beside is None
 
 
 def write_still(path: Path) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from trainables.kit.data.config import DataConfig
 from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.hashing import hash_files
 from trainables.kit.data.manifest import Video, read_manifest
+from trainables.kit.data.manifest import write_manifest as write_manifest_file
 
 Write = Callable[..., Path]
 
 
-def row(name: str, label: int = 0, split: str | None = "train", **changes: Any) -> dict[str, Any]:
+def row(name: str, label: Any = 0, split: Any = "train", **changes: Any) -> dict[str, Any]:
     fields = {"id": name, "split": split, "path": f"{name}.mp4", "label": label, "label_name": f"class {label}"}
     return {**fields, **changes}
 
@@ -27,9 +30,41 @@ def test_rows_become_videos_sorted_by_id_with_class_names(write_manifest: Write)
     manifest = read_manifest(path)
     assert manifest.classes == ("class 0", "class 1")
     assert manifest.videos[0] == Video(
-        id="a", split="train", path=path.parent.resolve() / "a.mp4", label=0, label_name="class 0", group="film 7"
+        id="a",
+        split="train",
+        path=path.parent.resolve() / "a.mp4",
+        labels=(0,),
+        label_names=("class 0",),
+        group="film 7",
     )
     assert [video.id for video in manifest.videos] == ["a", "b"]
+    assert [video.label for video in manifest.videos] == [0, 1]
+    assert not manifest.multi_label
+
+
+def test_several_labels_and_parts_of_a_file(write_manifest: Write) -> None:
+    several = {"labels": [1, 0], "label_names": ["class 1", "class 0"], "label": None, "label_name": None}
+    one = {**several, "labels": [0], "label_names": ["class 0"]}
+    manifest = read_manifest(
+        write_manifest(
+            row("a", **several, path="film.mp4", start_s=0, end_s=2.5),
+            row("b", **one, path="film.mp4", start_s=2.5),
+        )
+    )
+    first, second = manifest.videos
+    assert (first.labels, first.label_names, first.label) == ((1, 0), ("class 1", "class 0"), 1)
+    assert (first.start_s, first.end_s, second.start_s, second.end_s) == (0, 2.5, 2.5, None)
+    assert manifest.multi_label
+    assert manifest.classes == ("class 0", "class 1")
+
+
+def test_a_written_manifest_reads_as_what_was_written(write_manifest: Write, tmp_path: Path) -> None:
+    manifest = read_manifest(write_manifest(row("a", group="é\u2028", start_s=1.5), row("b", 1, "val", path="b c.mp4")))
+    written = tmp_path / "new" / "m.jsonl"
+    write_manifest_file(written, manifest.videos, multi_label=False)
+    assert read_manifest(written).videos == manifest.videos
+    write_manifest_file(tmp_path / "m.jsonl", manifest.videos, multi_label=False)
+    assert '"path": "b c.mp4"' in (tmp_path / "m.jsonl").read_text()  # below its folder: relative
 
 
 def test_every_broken_line_is_reported_at_once_with_its_number(write_manifest: Write, tmp_path: Path) -> None:
@@ -39,13 +74,16 @@ def test_every_broken_line_is_reported_at_once_with_its_number(write_manifest: W
         row("a"),
         "{not json",
         row("a", path="other.mp4"),
-        row("d", split="dev"),
-        without_path,
+        row("d", split="dev", label=None, start_s=-1, end_s=True),
+        {**without_path, "split": "no", "label_name": ""},
         {**row("f"), "label": "3"},
         row("g", label_name="class 9"),
         row("h", lable=1),
         row("i", 2),
         "[1]",
+        row("j", labels=[0], label_names=["class 0"]),
+        row("k", label=None, label_name=None, labels=[0, 0], label_names=["class 0", "class 0"]),
+        row("l", start_s=3, end_s=2),
     )
     (tmp_path / "i.mp4").unlink()
     with pytest.raises(InvalidInput) as caught:
@@ -55,12 +93,20 @@ def test_every_broken_line_is_reported_at_once_with_its_number(write_manifest: W
         "line 2: must be one JSON object",
         "line 3: id must be unique, got 'a' again (first on line 1)",
         "line 4: split must be one of train, val, test, got 'dev'",
+        "line 4: must have the field 'label', got ",
+        "line 4: start_s must be seconds, 0 or more, got -1",
+        "line 4: end_s must be seconds, 0 or more, got True",
+        "line 5: split must be one of train, val, test, got 'no'",
+        "line 5: label_name must be a text, got ''",
         "line 5: must have the field 'path'",
         "line 6: label must be a whole number, got '3'",
         "line 7: label 0 is 'class 0' on line 1, got label_name 'class 9'",
-        "line 8: fields must be id, path, label, label_name, split, group, got also lable",
+        "line 8: fields must be id, path, label, label_name, labels, label_names, split, group, start_s, end_s, got also lable",
         "line 9: path must name a file",
         "line 10: must be a JSON object, got list",
+        "line 11: must have label and label_name or labels and label_names, got both",
+        "line 12: labels must be different and as many as label_names, got [0, 0]",
+        "line 13: end_s must be above start_s, got 3 to 2",
         "labels must count from 0 without gaps, got none for 1",
     ):
         assert part in told
@@ -69,6 +115,31 @@ def test_every_broken_line_is_reported_at_once_with_its_number(write_manifest: W
 def test_split_on_some_lines_only_is_an_error(write_manifest: Write) -> None:
     with pytest.raises(InvalidInput, match="for every video or for none, got 1 with and 1 without"):
         read_manifest(write_manifest(row("a"), row("b", split=None)))
+
+
+def test_labels_on_some_lines_only_is_an_error(write_manifest: Write) -> None:
+    several = row("b", label=None, label_name=None, labels=[0], label_names=["class 0"])
+    with pytest.raises(InvalidInput, match=r"labels .* for every video or for none, got 1 with and 1 without"):
+        read_manifest(write_manifest(row("a"), several))
+
+
+@pytest.mark.parametrize("together", [{"group": "film 7"}, {"path": "film.mp4"}])
+def test_a_source_in_two_splits_is_a_leak(write_manifest: Write, together: dict[str, str]) -> None:
+    rows = [row("a", start_s=0, end_s=1, **together), row("b", split="test", start_s=1, end_s=2, **together)]
+    with pytest.raises(InvalidInput, match=r"film.* must be in one split, got test, train"):
+        read_manifest(write_manifest(*rows))
+    rows[1]["split"] = "train"
+    assert len(read_manifest(write_manifest(*rows)).videos) == 2
+
+
+def test_reading_is_fast_enough_for_a_hundred_thousand_lines(tmp_path: Path) -> None:
+    """3 s is the aim on an idle core; CPU time, and a tenth of the lines, keep other work out of it."""
+    (tmp_path / "a.mp4").touch()
+    rows = (row(f"v{n}", n % 400, path="a.mp4", start_s=n, end_s=n + 10) for n in range(10_000))
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    before = time.process_time()
+    assert len(read_manifest(tmp_path / "m.jsonl").videos) == 10_000
+    assert time.process_time() - before < 0.6
 
 
 def test_missing_and_empty_manifests_are_errors(tmp_path: Path) -> None:
@@ -120,3 +191,4 @@ def test_fingerprint_follows_content_labels_and_splits_but_not_order(write_manif
     assert fingerprint(*rows, content=b"yz") != first
     assert fingerprint({**rows[0], "split": "val"}, *rows[1:]) != first
     assert fingerprint({**rows[0], "label": 1, "label_name": "class 1"}, *rows[1:]) != first
+    assert fingerprint({**rows[0], "start_s": 1}, *rows[1:]) != first

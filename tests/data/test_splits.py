@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ def videos(
         Video(
             id=f"v{i:04d}",
             path=Path(f"v{i}.mp4"),
-            label=i % labels,
-            label_name=str(i % labels),
+            labels=(i % labels,),
+            label_names=(str(i % labels),),
             split=split,
             group=None if groups is None else f"g{i % groups}",
         )
@@ -61,6 +62,31 @@ def test_groups_stay_together() -> None:
         homes.setdefault(video.group, set()).add(splits.assignment[video.id])
     assert all(len(home) == 1 for home in homes.values())
     assert abs(len(splits.ids("train")) - 240) <= 15
+
+
+def test_parts_of_a_file_stay_together() -> None:
+    given = [replace(video, path=Path(f"{index // 10}.mp4")) for index, video in enumerate(videos(300))]
+    splits = complete_splits(given, seed=0)
+    homes = {(video.path, splits.assignment[video.id]) for video in given}
+    assert len(homes) == 30
+
+
+def test_shares_of_every_label_are_kept_where_videos_have_several() -> None:
+    given = [
+        replace(video, labels=(index % 4, 4 + index % 3), label_names=("x", "y"))
+        for index, video in enumerate(videos(1200))
+    ]
+    splits = complete_splits(given, seed=0)
+    counts = Counter((splits.assignment[video.id], label) for video in given for label in video.labels)
+    whole = Counter(label for video in given for label in video.labels)
+    for (split, label), count in counts.items():
+        assert count == pytest.approx({"train": 0.8, "val": 0.1, "test": 0.1}[split] * whole[label], abs=3)
+
+
+def test_splits_are_written_into_the_videos() -> None:
+    given = videos(40)
+    splits = complete_splits(given, seed=5)
+    assert {video.id: video.split for video in splits.write_into(given)} == splits.assignment
 
 
 def test_same_seed_same_splits_whatever_the_order_and_another_seed_differs() -> None:

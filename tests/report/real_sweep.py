@@ -63,7 +63,7 @@ class RealSweep:
         self.book.set_attr(BASELINES, {name: _keys(jobs) for name, jobs in chains.items()})
         for name, jobs in chains.items():
             self.train(jobs)
-            self.tell(Kind.BASELINE_FINISHED, data={"name": name, "chain": _keys(jobs)})
+            self.tell(Kind.CHAIN_FINISHED, data={"name": name, "chain": _keys(jobs)})
 
     def begin_trial(self) -> tuple[int, Mapping[str, Any], tuple[StageJob, ...]] | None:
         asked = self.book.ask(lambda params: _keys(chain(self.space, params)))

@@ -113,7 +113,7 @@ objectives: {accuracy: min, speed: max}
 constraints: ["gflops < 80", "latency <= 3"]
 baselines: [all_onn]
 sampler: tep
-budget: {trials: 0, epochs: 3}
+budget: {trials: -1, epochs: 3}
 resources: {worker: 2}
 resources: {workers: 2}
 storage: s3://bucket
@@ -139,7 +139,7 @@ EXPECTED = [  # line, what was found, what is allowed
     ("line 16: constraints.1: ", "unknown metric 'latency'", "allowed: accuracy, gflops"),
     ("line 17: unknown baseline 'all_onn'", "did you mean 'all_on'", "allowed: all_on"),
     ("line 18: unknown sampler 'tep'", "did you mean 'tpe'", "allowed: tpe, random, qmc, nsga2, gp"),
-    ("line 19: budget.trials: ", "found 0", "greater than or equal to 1"),
+    ("line 19: budget.trials: ", "found -1", "greater than or equal to 0"),
     ("line 19: budget.epochs: unknown key", "", "allowed: trials, passes, hours"),
     ("line 20: resources.worker: unknown key", "did you mean 'workers'", "allowed: workers, groups"),
     ("line 21: resources: given twice", "first on line 20", "remove one"),
@@ -238,7 +238,7 @@ def test_a_wrong_override_is_told_as_it_was_written(folder: Path, override: str,
 
 
 def test_a_name_that_nothing_has_lists_the_packaged_spaces(folder: Path) -> None:
-    with pytest.raises(NotFound, match="adamml_kinetics_sounds, adamml_small, quickstart, toy"):
+    with pytest.raises(NotFound, match="adamml_mini_sports1m, adamml_small, quickstart, toy"):
         load_space("quikstart")
 
 

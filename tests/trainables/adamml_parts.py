@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from trainables.adamml.config import AdaMMLConfig
+from trainables.adamml.model import AdaMML
 from trainables.adamml.system import AdaMMLSystem
-from trainables.contract import Batch
+from trainables.contract import Batch, StepContext
+from trainables.kit.data.modalities import MODALITIES
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,27 +29,30 @@ def tiny_config(changes: Mapping[str, Any] | None = None, manifest: str = "unuse
     return AdaMMLConfig.model_validate(raw)
 
 
-def random_batch(
-    *,
-    videos: int,
-    segments: int,
-    frames: int = 1,
-    size: int = 32,
-    bands: int = 40,
-    steps: int = 80,
-    classes: int = 4,
-    absent_audio: bool = False,
-) -> Batch:
-    """Noise of the right shape."""
+def random_batch(config: AdaMMLConfig, *, videos: int, segments: int, classes: int = 4, absent: str = "") -> Batch:
+    """Noise of the shapes that ``config`` asks for; ``absent`` names a modality without a signal anywhere."""
     generator = torch.Generator().manual_seed(7)
-    present_BSM = torch.ones(videos, segments, 2, dtype=torch.bool)
-    present_BSM[..., 1] = not absent_audio
+    names = config.data.inputs
+    present_BSM = torch.ones(videos, segments, len(names), dtype=torch.bool)
+    if absent:
+        present_BSM[..., names.index(absent)] = False
     return Batch(
         inputs={
-            "rgb": torch.randn(videos, segments, frames, 3, size, size, generator=generator),
-            "audio": torch.randn(videos, segments, 1, bands, steps, generator=generator),
+            name: torch.randn(videos, segments, *MODALITIES[name].shape(config.data), generator=generator)
+            for name in names
         },
         label_B=torch.arange(videos) % classes,
         present_BSM=present_BSM,
         index_B=torch.arange(videos),
     )
+
+
+def context(stage: str, pass_name: str, epoch: int = 0, noise: int = 5) -> StepContext:
+    """Where a step stands."""
+    return StepContext(stage=stage, pass_name=pass_name, epoch=epoch, epochs=20, noise=noise)
+
+
+def new_model(config: AdaMMLConfig, classes: int = 4) -> AdaMML:
+    """Seeded initial weights."""
+    torch.manual_seed(0)
+    return AdaMML(config, classes)

@@ -10,7 +10,8 @@ from trainables.errors import StageFailed
 from trainables.kit.engine.files import epoch_folder
 from trainables.kit.engine.keys import stage_jobs
 from trainables.kit.engine.optim import PairedOptimiser, lr_at
-from trainables.kit.engine.train import RESUME_FILE, StageCancelled, read_replay, run_stage
+from trainables.kit.engine.resume import RESUME_FILE
+from trainables.kit.engine.train import StageCancelled, read_replay, run_stage
 from trainables.kit.engine.weights import load_weights
 from trainables.toy import surface
 from trainables.toy.config import ToyConfig

@@ -8,7 +8,7 @@ from trainables.kit.measure.metrics import average_precision, mean_average_preci
 
 def test_a_perfect_ranking_has_map_one():
     label_B = np.arange(12) % 3
-    assert mean_average_precision(10.0 * np.eye(3)[label_B], label_B) == pytest.approx(1.0)
+    assert mean_average_precision(10.0 * np.eye(3)[label_B], np.eye(3, dtype=bool)[label_B]) == pytest.approx(1.0)
 
 
 def test_ranking_by_hand():
@@ -17,12 +17,12 @@ def test_ranking_by_hand():
     label_B = np.array([0, 1, 0, 1])
     class_0 = (1 / 1 + 2 / 3) / 2
     class_1 = (1 / 1 + 2 / 3) / 2  # by its own score, the last video comes first
-    assert mean_average_precision(logits_BC, label_B) == pytest.approx((class_0 + class_1) / 2)
+    assert mean_average_precision(logits_BC, np.eye(2, dtype=bool)[label_B]) == pytest.approx((class_0 + class_1) / 2)
 
 
 def test_classes_that_do_not_occur_are_left_out():
     label_B = np.array([0, 1, 0, 1])
-    assert mean_average_precision(10.0 * np.eye(5)[label_B], label_B) == pytest.approx(1.0)
+    assert mean_average_precision(10.0 * np.eye(5)[label_B], np.eye(5, dtype=bool)[label_B]) == pytest.approx(1.0)
 
 
 def test_average_precision_equals_scikit_learns_also_with_ties():

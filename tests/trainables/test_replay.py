@@ -1,9 +1,12 @@
 """The replay table: exact table arithmetic, whatever the thresholds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from trainables.contract import CostTable
+from trainables.contract import CostTable, Knob
+from trainables.kit.measure.objective import BUDGETS, accuracy_over_budgets
 from trainables.kit.measure.replay import ModalityReplay
 
 VIDEOS, SEGMENTS, CLASSES = 40, 5, 3
@@ -65,3 +68,55 @@ def test_a_table_comes_back_from_its_arrays_unchanged(table):
 def test_absent_segments_are_never_used_nor_charged(table):
     use_BSM = table.use({"threshold.rgb": -1.0, "threshold.audio": -1.0})
     np.testing.assert_array_equal(use_BSM, table.present_BSM)
+
+
+def test_a_joint_threshold_stands_for_every_modality(table):
+    joint, each = {"threshold.joint": 0.3}, {"threshold.rgb": 0.3, "threshold.audio": 0.3}
+    np.testing.assert_array_equal(table.use(joint), table.use(each))
+
+
+def test_drawn_decisions_follow_the_probabilities_and_repeat_for_the_same_draw(table):
+    sampled = replace(table, sampled=True, present_BSM=np.ones_like(table.present_BSM))
+    uses = np.stack([sampled.use({"draw": n}) for n in range(400)])
+    np.testing.assert_allclose(uses.mean(0), table.probability_BSM, atol=0.12)
+    again = ModalityReplay.from_arrays(sampled.arrays())
+    np.testing.assert_array_equal(again.use({"draw": 7}), uses[7])
+    scored = sampled.score([{"draw": 3}, {}])
+    np.testing.assert_allclose(scored.rate_PB["rgb"], uses[[3, 0]][..., 0].mean(2), rtol=1e-6)
+
+
+def test_any_of_several_labels_is_right(table):
+    labels_BC = np.eye(CLASSES, dtype=bool)[table.label_B]
+    labels_BC[:, 0] = True
+    several = replace(table, labels_BC=labels_BC)
+    predicted_B = table.video_logits({}).argmax(-1)
+    expected_B = (predicted_B == table.label_B) | (predicted_B == 0)
+    np.testing.assert_array_equal(several.score([{}]).correct_PB[0], expected_B)
+    np.testing.assert_array_equal(ModalityReplay.from_arrays(several.arrays()).truth_BC, labels_BC)
+
+
+def test_accuracy_over_budgets_is_the_mean_of_the_best_within_each():
+    macs = {"x": 90}
+    table = ModalityReplay(
+        modalities=("x",),
+        probability_BSM=np.array([0.9, 0.5], np.float32).reshape(2, 1, 1),
+        logits_BSMC=np.array([[0, 1], [0, 1]], np.float32).reshape(2, 1, 1, 2),
+        present_BSM=np.ones((2, 1, 1), bool),
+        label_B=np.array([1, 1]),  # right where the modality is used: unused gives zeros, and class 0
+        video_ids=("a", "b"),
+        cost=CostTable(
+            per_segment_macs={"paper": macs, "full": macs}, always_macs={"paper": 10, "full": 10}, segments=1
+        ),
+    )
+    knobs = [
+        Knob(name="threshold.x", default=0.5, values=(0.2, 0.8)),
+        Knob(name="segments", default=10, values=(3, 10), by="inference"),
+    ]
+    # Threshold 0.2 uses both videos: accuracy 1 at the whole cost. 0.5 and 0.8 use the first: 0.5 at 55 % of the cost, which
+    # the budgets 0.84, 0.71 and 0.59 allow; the other 12 of 16 allow nothing.
+    assert accuracy_over_budgets(table, knobs, all_on_gmacs=100 / 1e9) == pytest.approx((1 + 3 * 0.5) / 16)
+    assert accuracy_over_budgets(table, (), all_on_gmacs=100 / 1e9) == pytest.approx(4 * 0.5 / 16)
+
+
+def test_budgets_end_at_one_thirteenth_and_a_half():
+    assert 1 / BUDGETS[-1] == pytest.approx(13.45, abs=0.01)

@@ -23,7 +23,7 @@ from trainables.systems import SYSTEMS, load_system
 from trainables.toy.config import ToyConfig
 
 ONE_EPOCH = {"epochs": 1, "batch_size": 12}
-SHORT = dict.fromkeys(("unimodal", "warmup", "joint", "finetune", "weighted_fusion", "random_policy"), ONE_EPOCH)
+SHORT = dict.fromkeys(("unimodal", "warmup", "joint", "finetune", "fusion", "random"), ONE_EPOCH)
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def test_all_on_costs_the_counted_total_and_random_about_half(trained):
     fused = table(trained, "weighted_fusion").score([{}])
     for convention in CONVENTIONS:
         assert fused.gmacs_PB[convention].mean() == pytest.approx(cost.all_on_gmacs(convention))
-    if "random_policy" in trained.jobs:
-        rates = table(trained, "random_policy").score([{}]).rate_PB
+    for name in {"random_both", "random_test"} & set(trained.jobs):
+        rates = table(trained, name).score([{}]).rate_PB
         assert all(0.3 < rate.mean() < 0.7 for rate in rates.values())
 
 
@@ -183,4 +183,4 @@ def read(trained: TrainedCase, stage: str) -> dict[str, Any]:
 
 def table(trained: TrainedCase, stage: str):
     epochs = read(trained, stage)["epochs"]
-    return read_replay(trained.jobs[stage], trained.results[stage], epochs - 1, "val")
+    return read_replay(trained.jobs[stage], trained.results[stage], max(1, epochs) - 1, "val")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from trainables.kit.engine.ranks import Ranks
 from trainables.toy import surface
 from trainables.toy.config import ToyConfig
 from trainables.toy.data import ToyData
@@ -23,7 +24,8 @@ def trained(**fields):
         for parameter in net.recognition.parameters():
             parameter.fill_(1.0)
         net.policy.threshold_M.copy_(torch.tensor([surface.threshold(config, m) for m in ("rgb", "audio")]))
-        scored = ToySystem().replay(net, config, ToyData(config), "val", mode="policy", seed=0).score([{}])
+        table = ToySystem().replay(net, config, ToyData(config), "val", mode="policy", seed=0, share=Ranks())
+        scored = table.score([{}])
     return scored.correct_PB.mean(), scored.gmacs_PB["full"].mean()
 
 

@@ -9,23 +9,35 @@ from torch.nn import functional as F
 from trainables.adamml.config import AdaMMLConfig
 
 
-def efficiency_loss(config: AdaMMLConfig, use_BSM: Tensor, logits_BC: Tensor, label_B: Tensor) -> Tensor:
+def classification_loss(logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
+    """Cross-entropy to a video's classes, each weighing the same (``truth_BC``: multi-hot, one of them as a rule)."""
+    return F.cross_entropy(logits_BC, truth_BC / truth_BC.sum(1, keepdim=True))
+
+
+def hits(logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
+    """``right_B`` as 0 and 1: whether the class with the largest logit is one of the video's own."""
+    return truth_BC.gather(1, logits_BC.detach().argmax(-1, keepdim=True))[:, 0]
+
+
+def efficiency_loss(config: AdaMMLConfig, use_BSM: Tensor, logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
     """Eq. 4, or its variants, as a scalar.
 
     With s_BM the share of segments that use m: sum over m of lambda_m * mean_b(correct_b * s_bm^2 + (1 - correct_b) *
-    gamma). ``correctness: soft``: correct_b becomes the probability of the true class, without gradient in the first
+    gamma). ``correctness: soft``: correct_b becomes the probability of the true classes, without gradient in the first
     term and with it in the second, so that gamma acts and no setting rewards being wrong. ``penalty: mean``: sum over
-    m of lambda_m * mean(use), whatever is correct.
+    m of lambda_m * mean(use), whatever is correct. ``penalty: none``: zero.
     """
+    if config.penalty == "none":
+        return use_BSM.new_zeros(())
     lambda_M = torch.tensor([getattr(config.lambda_, m) for m in config.data.modalities], device=use_BSM.device)
     share_BM = use_BSM.mean(1)
     if config.penalty == "mean":
         return (lambda_M * share_BM.mean(0)).sum()
     if config.correctness == "hard":
-        right_B = (logits_BC.detach().argmax(-1) == label_B).to(share_BM.dtype)
+        right_B = hits(logits_BC, truth_BC)
         wrong_B = 1 - right_B
     else:
-        probability_B = F.softmax(logits_BC, -1).gather(1, label_B[:, None])[:, 0]
+        probability_B = (F.softmax(logits_BC, -1) * truth_BC).sum(1)
         right_B, wrong_B = probability_B.detach(), 1 - probability_B
     used = (lambda_M * (right_B[:, None] * share_BM**2).mean(0)).sum()
     gamma_weight = lambda_M.sum() if config.gamma_scale == "per_modality" else 1.0

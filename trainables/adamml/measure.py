@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML
-from trainables.contract import Batch, CostTable, Data
-from trainables.kit.measure.modality import SegmentOutput, modality_replay
+from trainables.contract import Batch, CostTable, Data, Share
+from trainables.kit.data.modalities import MODALITIES
+from trainables.kit.measure.modality import POLICY_MODES, SegmentOutput, modality_replay
 from trainables.kit.measure.replay import ModalityReplay
+from trainables.kit.measure.share import shared_batches
 
+# A batch holds at most so many segments, and so many numbers of input (128 MiB: two videos of the paper's size, whose
+# first layers take some 30 times as much).
 SEGMENTS_A_BATCH = 480
+NUMBERS_A_BATCH = 2**25
 
 
 def replay(
-    model: nn.Module, config: AdaMMLConfig, data: Data, split: str, *, cost: CostTable, mode: str, seed: int
+    model: nn.Module,
+    config: AdaMMLConfig,
+    data: Data,
+    split: str,
+    *,
+    cost: CostTable,
+    mode: str,
+    seed: int,
+    share: Share,
 ) -> ModalityReplay:
-    """Policy probabilities and weighted segment logits of every video of ``split``, at the test's segments."""
+    """Policy probabilities and each modality's contributions for every video of ``split``, at the test's segments.
+
+    Only what ``mode`` needs is read and computed: one modality in ``only.NAME``, the policy and its own inputs
+    (``data.also``) in ``policy``.
+    """
     assert isinstance(model, AdaMML)
-    device = next(model.parameters()).device
-    segments = config.data.segments.test
-    wanted = (mode.removeprefix("only."),) if mode.startswith("only.") else config.data.modalities
+    net, device = model, next(model.parameters()).device
+    sites = (mode.removeprefix("only."),) if mode.startswith("only.") else config.data.modalities
+    inputs = config.data.inputs if mode in POLICY_MODES else sites  # sites first
 
     def forward(batch: Batch) -> SegmentOutput:
         batch = batch.to(device)
-        shape = (*batch.present_BSM.shape[:2], len(model.modalities))
-        logits_BSMC = torch.zeros(*shape, model.classes, device=device)
-        present_BSM = torch.zeros(shape, dtype=torch.bool, device=device)
-        for column, name in enumerate(wanted):
-            m = model.modalities.index(name)
-            logits_BSMC[:, :, m] = model.recognise(name, batch.inputs[name])
-            present_BSM[:, :, m] = batch.present_BSM[:, :, column]
-        if mode == "policy":
-            probability_BSM = model.policy(batch.inputs).softmax(-1)[..., 1]
-        else:
-            probability_BSM = torch.zeros(shape, device=device)
+        present_BSM = batch.present_BSM.new_zeros(*batch.present_BSM.shape[:2], len(net.modalities), dtype=torch.bool)
+        for column, name in enumerate(sites):  # what only the policy looks at comes last and is no site
+            present_BSM[:, :, net.modalities.index(name)] = batch.present_BSM[:, :, column]
         return SegmentOutput(
-            probability_BSM=probability_BSM, logits_BSMC=model.fusion(logits_BSMC), present_BSM=present_BSM
+            probability_BSM=net.policy.probability(net.policy(batch.inputs))
+            if mode in POLICY_MODES
+            else present_BSM.float(),
+            logits_BSMC=_contributions(net, batch, sites, present_BSM, mode),
+            present_BSM=present_BSM,
         )
 
-    batches = data.eval_batches(
-        split, modalities=wanted, segments=segments, batch_size=max(1, SEGMENTS_A_BATCH // segments)
+    batches = shared_batches(
+        data,
+        split,
+        modalities=inputs,
+        segments=config.data.segments.test,
+        batch_size=_videos_a_batch(config, inputs),
+        share=share,
+        device=device,
     )
     return modality_replay(
         forward,
@@ -51,4 +72,23 @@ def replay(
         cost=cost,
         mode=mode,
         seed=seed,
+        share=share,
     )
+
+
+def _contributions(
+    net: AdaMML, batch: Batch, sites: tuple[str, ...], present_BSM: torch.Tensor, mode: str
+) -> torch.Tensor:
+    """``contribution_BSMC``: what each modality adds to the logits where it is used."""
+    if mode.startswith("fused."):
+        return net.fused(mode.removeprefix("fused."), batch.inputs, present_BSM)
+    logits_BSMC = torch.zeros(*present_BSM.shape, net.classes, device=present_BSM.device)
+    for name in sites:
+        logits_BSMC[:, :, net.modalities.index(name)] = net.recognise(name, batch.inputs[name])
+    return net.contributions(logits_BSMC)
+
+
+def _videos_a_batch(config: AdaMMLConfig, inputs: tuple[str, ...]) -> int:
+    numbers = sum(math.prod(MODALITIES[name].shape(config.data)) for name in inputs)
+    segments = min(SEGMENTS_A_BATCH, NUMBERS_A_BATCH // numbers)
+    return max(1, segments // config.data.segments.test)

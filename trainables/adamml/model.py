@@ -1,4 +1,4 @@
-"""AdaMML's networks (Panda et al., ICCV 2021, section 3).
+"""AdaMML: recognition nets, policy and fusion in one module (Panda et al., ICCV 2021, section 3).
 
 Axes: ``B`` video, ``S`` segment, ``M`` modality in the order of ``data.modalities``, ``T`` frame, ``C`` class.
 """
@@ -6,204 +6,105 @@ Axes: ``B`` video, ``S`` segment, ``M`` modality in the order of ``data.modaliti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from trainables.adamml.config import AdaMMLConfig, NetConfig
-from trainables.kit.nets.backbones import Backbone, build_backbone
+from trainables.adamml.config import AdaMMLConfig
+from trainables.adamml.fusion import CONTRIBUTIONS, FC2Fusion, max_of_present, shared_out
+from trainables.adamml.policy import Policy
+from trainables.adamml.recognition import RecognitionNet
+from trainables.kit import noise
 
-CHANNELS = {"rgb": 3, "audio": 1}
-VIDEO_MODALITIES = frozenset({"rgb"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """``segment_logits_BSMC`` already times the fusion weight; ``policy_logits_BSM2`` None where no policy ran."""
-
-    logits_BC: Tensor
-    segment_logits_BSMC: Tensor
-    use_BSM: Tensor
-    policy_logits_BSM2: Tensor | None
-
-
-class RecognitionNet(nn.Module):
-    """Backbone, dropout, linear to classes, mean over the frames that are left."""
-
-    def __init__(self, net: NetConfig, in_channels: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.backbone: Backbone = _backbone(net, in_channels)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.backbone.dim, classes)
-
-    def forward(self, x_NTCHW: Tensor) -> Tensor:
-        """``logits_NC`` of N segments."""
-        return self.head(self.dropout(self.backbone(x_NTCHW))).mean(1)
-
-
-class Policy(nn.Module):
-    """Light nets, joint feature, LSTM over segments, one two-way head a modality (Eq. 1)."""
-
-    def __init__(self, config: AdaMMLConfig) -> None:
-        super().__init__()
-        policy = config.policy
-        self.modalities = config.data.modalities
-        self.rgb_size, self.rgb_every, self.audio_pool = policy.rgb_size, policy.rgb_every, policy.audio_pool
-        self.feedback = policy.feedback == "logits"
-        nets: dict[str, Backbone] = {m: _backbone(getattr(policy, m), CHANNELS[m]) for m in self.modalities}
-        self.nets = nn.ModuleDict(nets)
-        dim = sum(net.dim for net in nets.values())
-        layers: list[nn.Module] = []
-        for width in policy.hidden:
-            layers += [nn.Linear(dim, width), nn.ReLU(inplace=True)]
-            dim = width
-        self.joint = nn.Sequential(*layers)
-        feedback_dim = 2 * len(self.modalities) if self.feedback else 0
-        self.lstm = nn.LSTMCell(dim + feedback_dim, policy.lstm)
-        self.heads = nn.ModuleDict({m: nn.Linear(policy.lstm, 2) for m in self.modalities})
-
-    def look(self, modality: str, x_BSTCHW: Tensor) -> Tensor:
-        """What the policy sees of a modality: fewer and smaller frames, or a pooled spectrogram."""
-        if modality in VIDEO_MODALITIES:
-            x_BSTCHW = x_BSTCHW[:, :, :: self.rgb_every]
-            return _each_picture(x_BSTCHW, lambda x: _resize(x, self.rgb_size))
-        return _each_picture(x_BSTCHW, lambda x: F.avg_pool2d(x, self.audio_pool))
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """``policy_logits_BSM2`` (index 1 = use), causal over segments."""
-        features = []
-        for modality in self.modalities:
-            x_BSTCHW = self.look(modality, with_frames(inputs[modality]))
-            videos, segments = x_BSTCHW.shape[:2]
-            feature = self.nets[modality](x_BSTCHW.flatten(0, 1)).mean(1)
-            features.append(feature.view(videos, segments, -1))
-        joint_BSD = self.joint(torch.cat(features, -1))
-        return self.decide(joint_BSD)
-
-    def decide(self, joint_BSD: Tensor, state: PolicyState | None = None) -> Tensor:
-        """Run LSTM and heads over the segments of a joint feature."""
-        return self.decide_from(joint_BSD, state).logits_BSM2
-
-    def decide_from(self, joint_BSD: Tensor, state: PolicyState | None) -> Decided:
-        """As :meth:`decide`, starting from ``state``, and with the state after the last segment (for streams)."""
-        state = state or self.initial_state(joint_BSD)
-        hidden, cell, previous = state.hidden, state.cell, state.logits
-        steps = []
-        for segment in range(joint_BSD.shape[1]):
-            x = torch.cat([joint_BSD[:, segment], previous], -1) if self.feedback else joint_BSD[:, segment]
-            hidden, cell = self.lstm(x, (hidden, cell))
-            logits_BM2 = torch.stack([self.heads[m](hidden) for m in self.modalities], 1)
-            previous = logits_BM2.flatten(1)
-            steps.append(logits_BM2)
-        return Decided(logits_BSM2=torch.stack(steps, 1), state=PolicyState(hidden=hidden, cell=cell, logits=previous))
-
-    def initial_state(self, like_BSD: Tensor) -> PolicyState:
-        """Zeros."""
-        videos, size = like_BSD.shape[0], self.lstm.hidden_size
-        zeros = like_BSD.new_zeros(videos, size)
-        return PolicyState(hidden=zeros, cell=zeros, logits=like_BSD.new_zeros(videos, 2 * len(self.modalities)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyState:
-    """What the policy carries from one segment to the next."""
-
-    hidden: Tensor
-    cell: Tensor
-    logits: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decided:
-    """Policy logits of the segments seen, and the state after them."""
-
-    logits_BSM2: Tensor
-    state: PolicyState
-
-
-class WeightedFusion(nn.Module):
-    """M-1 learnable scalars initialised at 1/M; the last weight is one minus their sum (no softmax)."""
-
-    def __init__(self, modalities: int) -> None:
-        super().__init__()
-        self.free_weights = nn.Parameter(torch.full((modalities - 1,), 1 / modalities))
-
-    def forward(self, logits_BSMC: Tensor) -> Tensor:
-        """Each modality's logits times its weight."""
-        weight_M = torch.cat([self.free_weights, 1 - self.free_weights.sum(0, keepdim=True)])
-        return logits_BSMC * weight_M[:, None]
+_DROPOUT = 16  # purposes of the noise: above the policy's
 
 
 class AdaMML(nn.Module):
-    """Recognition nets, policy and fusion. ``recognition``, ``policy`` and ``fusion`` are the groups that train."""
+    """``recognition``, ``policy`` and ``fusion`` are the groups that train; ``fusion`` holds one for each name.
+
+    ``adaptive_fusion``: the one that the stages with a policy use; the others belong to baselines.
+    """
 
     def __init__(self, config: AdaMMLConfig, classes: int) -> None:
         super().__init__()
         self.modalities = config.data.modalities
         self.classes = classes
-        self.recognition = nn.ModuleDict()
+        self.adaptive_fusion = config.fusion
+        nets: dict[str, RecognitionNet] = {}
         for m in self.modalities:
             with own_seed(f"recognition.{m}"):
-                net = getattr(config.recognition, m)
-                self.recognition[m] = RecognitionNet(net, CHANNELS[m], classes, config.recognition.dropout)
+                nets[m] = RecognitionNet(config, m, classes)
+        self.recognition = nn.ModuleDict(nets)
         with own_seed("policy"):
             self.policy = Policy(config)
-        self.fusion = WeightedFusion(len(self.modalities))
+        self.fusion = nn.ModuleDict({name: make(len(self.modalities), classes) for name, make in CONTRIBUTIONS.items()})
+        with own_seed("fusion.fc2"):
+            dims = [net.backbone.dim for net in nets.values()]
+            self.fusion["fc2"] = FC2Fusion(dims, config.recognition.fc2_hidden, classes)
+        if config.compute.compile:
+            for net in (*self.recognition.values(), self.policy):
+                net.compile()
 
-    def recognise(self, modality: str, x_BSTCHW: Tensor) -> Tensor:
-        """``logits_BSC`` of one modality, not weighted."""
-        x_BSTCHW = with_frames(x_BSTCHW)
+    def recognise(self, modality: str, x_BSTCHW: Tensor, key_BS: Tensor | None = None) -> Tensor:
+        """``logits_BSC`` of one modality on every segment."""
         videos, segments = x_BSTCHW.shape[:2]
-        return self.recognition[modality](x_BSTCHW.flatten(0, 1)).view(videos, segments, self.classes)
+        key_N = self._dropout_keys(modality, key_BS)
+        return self.recognition[modality](x_BSTCHW.flatten(0, 1), key_N).view(videos, segments, self.classes)
 
-    def segment_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """``logits_BSMC`` of every segment, times the fusion weights: the dense computation of training and replay."""
-        return self.fusion(torch.stack([self.recognise(m, inputs[m]) for m in self.modalities], 2))
+    def recognise_chosen(self, modality: str, x_BSTCHW: Tensor, use_BS: Tensor, key_BS: Tensor | None = None) -> Tensor:
+        """As :meth:`recognise`, but the net runs on the segments where ``use_BS``; zeros elsewhere.
 
-    def chosen_logits(self, inputs: Mapping[str, Tensor], use_BSM: Tensor) -> Tensor:
-        """As :meth:`segment_logits`, but a net runs only on the segments that use it; zeros elsewhere."""
-        per_modality = []
-        for m, modality in enumerate(self.modalities):
-            x_BSTCHW, use_BS = with_frames(inputs[modality]), use_BSM[:, :, m].bool()
-            logits_BSC = x_BSTCHW.new_zeros(*use_BS.shape, self.classes)
-            if use_BS.any():
-                logits_BSC[use_BS] = self.recognition[modality](x_BSTCHW[use_BS])
-            per_modality.append(logits_BSC)
-        return self.fusion(torch.stack(per_modality, 2))
+        Where none is chosen it runs on an empty batch: every rank calls every net, as synchronised batch norm requires.
+        """
+        chosen_BS = use_BS.bool()
+        key_N = self._dropout_keys(modality, key_BS[chosen_BS] if key_BS is not None else None)
+        logits_NC = self.recognition[modality](x_BSTCHW[chosen_BS], key_N)
+        return logits_NC.new_zeros(*chosen_BS.shape, self.classes).index_put((chosen_BS,), logits_NC)
+
+    def all_logits(self, inputs: Mapping[str, Tensor], key_BS: Tensor | None = None) -> Tensor:
+        """``logits_BSMC`` of every segment, without fusion weights: the dense computation."""
+        return torch.stack([self.recognise(m, inputs[m], key_BS) for m in self.modalities], 2)
+
+    def chosen_logits(self, inputs: Mapping[str, Tensor], use_BSM: Tensor, key_BS: Tensor | None = None) -> Tensor:
+        """``logits_BSMC`` as :meth:`all_logits`, computed where ``use_BSM``, zeros elsewhere: the sparse computation."""
+        parts = [self.recognise_chosen(m, inputs[m], use_BSM[..., i], key_BS) for i, m in enumerate(self.modalities)]
+        return torch.stack(parts, 2)
+
+    def contributions(self, logits_BSMC: Tensor) -> Tensor:
+        """``contribution_BSMC`` of the adaptive fusion: what each modality adds where it is used."""
+        return self.fusion[self.adaptive_fusion](logits_BSMC)
+
+    def fused(
+        self, name: str, inputs: Mapping[str, Tensor], present_BSM: Tensor, key_BS: Tensor | None = None
+    ) -> Tensor:
+        """``contribution_BSMC`` of the fusion called ``name`` with everything used; absent modalities give zeros."""
+        there_BSM1 = present_BSM.bool()[..., None]
+        if name == "fc2":
+            return shared_out(self.fusion["fc2"](self._features(inputs, there_BSM1, key_BS)), present_BSM)
+        logits_BSMC = self.all_logits(inputs, key_BS)
+        if name == "max":
+            return shared_out(max_of_present(logits_BSMC, present_BSM), present_BSM)
+        return self.fusion[name](logits_BSMC) * there_BSM1
+
+    def _features(self, inputs: Mapping[str, Tensor], there_BSM1: Tensor, key_BS: Tensor | None) -> Tensor:
+        features = []
+        for i, m in enumerate(self.modalities):
+            net, x_BSTCHW = self.recognition[m], inputs[m]
+            assert isinstance(net, RecognitionNet)
+            feature_ND = net.features(x_BSTCHW.flatten(0, 1), self._dropout_keys(m, key_BS))
+            features.append(feature_ND.view(*x_BSTCHW.shape[:2], -1) * there_BSM1[:, :, i])
+        return torch.cat(features, -1)
+
+    def _dropout_keys(self, modality: str, key: Tensor | None) -> Tensor | None:
+        """``key_N``: of each segment, other than the policy's and the other modalities'."""
+        return None if key is None else noise.keys(_DROPOUT + self.modalities.index(modality), key.flatten())
 
 
-def fuse(segment_logits_BSMC: Tensor, use_BSM: Tensor) -> Tensor:
+def fuse(contribution_BSMC: Tensor, use_BSM: Tensor) -> Tensor:
     """``logits_BC``: sum over the used modalities, mean over all segments; nothing used counts as zeros."""
-    return (segment_logits_BSMC * use_BSM[..., None]).sum(2).mean(1)
-
-
-def draw(policy_logits_BSM2: Tensor, *, temperature: float, generator: torch.Generator) -> Tensor:
-    """Hard Gumbel-softmax with straight-through gradient: ``use_BSM`` is 0 or 1, its gradient the soft sample's."""
-    uniform = torch.rand(policy_logits_BSM2.shape, generator=generator, device=policy_logits_BSM2.device)
-    gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
-    soft = F.softmax((policy_logits_BSM2 + gumbel) / temperature, -1)[..., 1]
-    hard = (soft > 0.5).to(soft.dtype)
-    return hard - soft.detach() + soft
-
-
-def with_frames(x: Tensor) -> Tensor:
-    """A spectrogram (B, S, 1, bands, steps) becomes one frame of one channel; frames stay as they are."""
-    return x.unsqueeze(2) if x.dim() == 5 else x
-
-
-def _each_picture(x_BSTCHW: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    y = function(x_BSTCHW.flatten(0, 2))
-    return y.view(*x_BSTCHW.shape[:3], *y.shape[1:])
-
-
-def _resize(x_NCHW: Tensor, size: int) -> Tensor:
-    if x_NCHW.shape[-1] == size:
-        return x_NCHW
-    return F.interpolate(x_NCHW, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    return (contribution_BSMC * use_BSM[..., None]).sum(2).mean(1)
 
 
 @contextmanager
@@ -217,9 +118,3 @@ def own_seed(part: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(digest)
         yield
-
-
-def _backbone(net: NetConfig, in_channels: int) -> Backbone:
-    return build_backbone(
-        net.backbone, in_channels, temporal_pool=net.temporal_pool, weights=net.weights, widths=net.widths
-    )

@@ -7,15 +7,19 @@ checkpoint that it starts from. Hence unimodal nets and warm-up are trained once
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainables.adamml.config import AdaMMLConfig, NetConfig, OptimiserConfig, StageConfig
+from trainables.adamml.config import FUSION_BASELINES, AdaMMLConfig, NetConfig, OptimiserConfig, StageConfig
 from trainables.contract import Json, Pass, Stage
 
-RECOGNITION_GROUPS = ("recognition", "fusion")
+FUSION_SUFFIX = "_fusion"
+RANDOM_TRAINING = frozenset(
+    {"random_both", "random_train.joint", "random_train"}
+)  # stages whose recognition sees a coin
 
 
 def gamma_acts(config: AdaMMLConfig) -> bool:
@@ -23,49 +27,46 @@ def gamma_acts(config: AdaMMLConfig) -> bool:
     return config.correctness == "soft" and config.penalty == "eq4"
 
 
+def fusion_of(stage: str) -> str | None:
+    """The fusion that a baseline's stage trains with everything used; None for other stages."""
+    name = stage.removesuffix(FUSION_SUFFIX)
+    return name if name != stage and name in FUSION_BASELINES else None
+
+
 def main_stages(config: AdaMMLConfig) -> tuple[Stage, ...]:
     """unimodal (one a modality), warmup, joint, finetune."""
-    nets = _nets(config)
-    joint = config.stages.joint
     unimodal = unimodal_stages(config)
     return (
         *unimodal,
-        _stage(config, "warmup", config.stages.warmup, after=tuple(s.name for s in unimodal), depends=nets),
+        _stage(config, "warmup", config.stages.warmup, after=_names(unimodal), depends=_nets(config)),
+        _joint(config, "joint", after="warmup"),
         _stage(
             config,
-            "joint",
-            joint,
-            after=("warmup",),
-            passes=(
-                _pass(config, "recognition", RECOGNITION_GROUPS, joint.recognition),
-                _pass(config, "policy", ("policy",), joint.policy),
-            ),
-            depends={
-                **nets,
-                "lambda": {m: getattr(config.lambda_, m) for m in config.data.modalities},
-                "gamma": [config.gamma, config.gamma_scale] if gamma_acts(config) else None,
-                "correctness": config.correctness,
-                "penalty": config.penalty,
-                "temperature": config.temperature.model_dump(),
-            },
-            candidates="every",
-            select=joint.select,
+            "finetune",
+            config.stages.finetune,
+            after=("joint",),
+            depends=_nets(config),
+            candidates="last",
+            mode=_policy_mode(config),
         ),
-        _stage(config, "finetune", config.stages.finetune, after=("joint",), depends=nets, candidates="last"),
     )
 
 
 def unimodal_stages(config: AdaMMLConfig) -> tuple[Stage, ...]:
-    """One recognition net by itself: the start of everything else, and a baseline."""
+    """One recognition net by itself: the start of everything else, and a baseline.
+
+    With a checkpoint from elsewhere there is nothing to train: it is read and measured.
+    """
     return tuple(
         _stage(
             config,
             f"unimodal.{name}",
             config.stages.unimodal,
+            epochs=0 if getattr(config.recognition, name).checkpoint else None,
             passes=(_pass(config, "recognition", (f"recognition.{name}",), config.stages.unimodal.recognition),),
             modalities=(name,),
             depends={
-                "data": _data(config),
+                "data": _data(config, (name,)),
                 "net": _net(getattr(config.recognition, name)),
                 "dropout": config.recognition.dropout,
             },
@@ -78,21 +79,75 @@ def unimodal_stages(config: AdaMMLConfig) -> tuple[Stage, ...]:
 
 
 def baseline_stages(config: AdaMMLConfig) -> Mapping[str, tuple[Stage, ...]]:
-    """Baselines by name, each from the same unimodal nets, with the same total of 35 epochs as AdaMML's stages."""
+    """Baselines by name, each from the same unimodal nets, with the same total of 35 epochs as AdaMML's stages.
+
+    Fusions use every modality (Table 7). ``random_*`` replace the policy by a coin in training, in test or in both (Table
+    8): ``random_train`` trains recognition under the coin, beside a policy that is used in test; ``random_test`` is the
+    trained network of the sweep's own configuration under the coin.
+    """
     unimodal = unimodal_stages(config)
-    starts = tuple(stage.name for stage in unimodal)
+    starts = _names(unimodal)
 
-    def trained(name: str, recipe: StageConfig, mode: str) -> tuple[Stage, ...]:
-        stage = _stage(
-            config, name, recipe, after=starts, depends=_nets(config), candidates="last", mode=mode, baseline=name
-        )
-        return (*unimodal, stage)
+    def ends_as(name: str, recipe: StageConfig, *, after: Sequence[str] = starts, **more: Any) -> Stage:
+        declared = {"depends": _nets(config), "candidates": "last", "baseline": name, **more}
+        return _stage(config, name, recipe, after=tuple(after), **declared)
 
+    def fusion(name: str) -> Stage:
+        recipe = config.stages.fusion
+        groups = ("recognition", f"fusion.{name}")
+        stage = name + FUSION_SUFFIX
+        passes = (_pass(config, "recognition", groups, recipe.recognition),)
+        depends = _nets(config) | ({"hidden": config.recognition.fc2_hidden} if name == "fc2" else {})
+        return ends_as(stage, recipe, mode=f"fused.{name}", passes=passes, depends=depends)
+
+    *_, warmup, joint, finetune = main_stages(config)
+    in_test = _policy_mode(config)
+    random_joint = _joint(config, "random_train.joint", after="warmup", candidates="none")
     return {
         "unimodal": unimodal,
-        "weighted_fusion": trained("weighted_fusion", config.stages.weighted_fusion, "all_on"),
-        "random_policy": trained("random_policy", config.stages.random_policy, "random"),
+        **{name + FUSION_SUFFIX: (*unimodal, fusion(name)) for name in FUSION_BASELINES},
+        "random_train": (
+            *unimodal,
+            warmup,
+            random_joint,
+            ends_as("random_train", config.stages.finetune, after=[random_joint.name], mode=in_test),
+        ),
+        "random_test": (
+            *unimodal,
+            warmup,
+            joint,
+            finetune,
+            ends_as("random_test", config.stages.finetune, after=["finetune"], epochs=0, mode="random"),
+        ),
+        "random_both": (*unimodal, ends_as("random_both", config.stages.random, mode="random")),
     }
+
+
+def _joint(config: AdaMMLConfig, name: str, *, after: str, candidates: str = "every") -> Stage:
+    joint = config.stages.joint
+    return _stage(
+        config,
+        name,
+        joint,
+        after=(after,),
+        passes=(
+            _pass(config, "recognition", _recognition_groups(config), joint.recognition),
+            _pass(config, "policy", ("policy",), joint.policy),
+        ),
+        depends={
+            **_nets(config),
+            "lambda": {m: getattr(config.lambda_, m) for m in config.data.modalities}
+            if config.penalty != "none"
+            else None,
+            "gamma": [config.gamma, config.gamma_scale] if gamma_acts(config) else None,
+            "correctness": config.correctness,
+            "penalty": config.penalty,
+            "temperature": config.temperature.model_dump(),
+        },
+        candidates=candidates,
+        mode=_policy_mode(config),
+        select=joint.select if candidates == "every" else "last",
+    )
 
 
 def _stage(
@@ -100,43 +155,72 @@ def _stage(
     name: str,
     recipe: StageConfig,
     *,
+    epochs: int | None = None,
     passes: tuple[Pass, ...] | None = None,
     modalities: tuple[str, ...] | None = None,
+    depends: Mapping[str, Json],
     **declared: Any,
 ) -> Stage:
     return Stage(
         name=name,
-        epochs=recipe.epochs,
-        passes=passes or (_pass(config, "recognition", RECOGNITION_GROUPS, recipe.recognition),),
+        epochs=recipe.epochs if epochs is None else epochs,
+        passes=passes or (_pass(config, "recognition", _recognition_groups(config), recipe.recognition),),
         batch_size=recipe.batch_size,
         segments=recipe.segments or config.data.segments.train,
-        modalities=modalities or config.data.modalities,
+        modalities=modalities or (*config.data.modalities, *config.data.also),
+        accumulate=config.compute.accumulate,
+        precision=config.compute.precision,
+        depends={**depends, "compute": config.compute.mode},
         **declared,
     )
+
+
+def _policy_mode(config: AdaMMLConfig) -> str:
+    return "sampled" if config.test_decisions == "sample" else "policy"
+
+
+def _recognition_groups(config: AdaMMLConfig) -> tuple[str, ...]:
+    return ("recognition", f"fusion.{config.fusion}")
+
+
+def _names(stages: Sequence[Stage]) -> tuple[str, ...]:
+    return tuple(stage.name for stage in stages)
 
 
 def _pass(config: AdaMMLConfig, name: str, trains: tuple[str, ...], optimiser: OptimiserConfig) -> Pass:
     return Pass(name=name, trains=trains, optimiser=optimiser.declared(), frozen_mode=config.frozen_mode)
 
 
-def _data(config: AdaMMLConfig) -> Json:
-    """Settings of the data; its content is in the fingerprint, and where it lies changes nothing."""
-    return config.data.model_dump(mode="json", exclude={"manifest"})
+def _data(config: AdaMMLConfig, modalities: Sequence[str]) -> Json:
+    """Settings of the data that can change these inputs; its content is in the fingerprint."""
+    return config.data.settings_of(modalities)
 
 
 def _nets(config: AdaMMLConfig) -> dict[str, Json]:
-    policy = config.policy.model_dump(mode="json")
+    modalities = config.data.modalities
+    policy = config.policy.model_dump(mode="json", exclude=set(type(config.lambda_).model_fields) | {"sees"})
     return {
-        "data": _data(config),
-        "recognition": {m: _net(getattr(config.recognition, m)) for m in config.data.modalities},
+        "data": _data(config, (*modalities, *config.data.also)),
+        "recognition": {m: _net(getattr(config.recognition, m)) for m in modalities},
         "dropout": config.recognition.dropout,
-        "policy": {**policy, **{m: _net(getattr(config.policy, m)) for m in config.data.modalities}},
+        "fusion": config.fusion,
+        "policy": {**policy, **{m: _net(getattr(config.policy, m)) for m in modalities}},
+        "sees": {m: config.seen_by_policy(m) for m in modalities},
     }
 
 
 def _net(net: NetConfig) -> Json:
-    """A net's settings, with the content of an initial weights file in place of its path."""
+    """A net's settings, with the content of files in place of their paths."""
     settings = net.model_dump(mode="json")
-    if net.weights is not None and Path(net.weights).is_file():
-        settings["weights"] = hashlib.sha256(Path(net.weights).read_bytes()).hexdigest()
+    for name in ("weights", "checkpoint"):
+        path = settings.get(name)
+        if path is not None and Path(path).is_file():
+            about = Path(path).stat()
+            settings[name] = _sha256(path, about.st_size, about.st_mtime_ns)
     return settings
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    """Of a file's content, read once while size and time stay: every trial asks for its keys."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,76 +1,117 @@
-"""One training step of each of AdaMML's stages."""
+"""One training step of each of AdaMML's stages.
+
+Where recognition learns, an unselected segment is times 0: it reaches neither the loss nor a gradient. So by default
+(``compute.mode: sparse``) the nets run on the selected segments only. The result differs from the dense computation in the
+batch statistics alone, which then see what is used, as at inference.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.adamml.config import AdaMMLConfig
-from trainables.adamml.loss import efficiency_loss
-from trainables.adamml.model import AdaMML, draw, fuse
+from trainables.adamml.loss import classification_loss, efficiency_loss, hits
+from trainables.adamml.model import AdaMML, fuse
+from trainables.adamml.stages import RANDOM_TRAINING, fusion_of
 from trainables.contract import Batch, Loss, StepContext
+from trainables.kit import noise
 from trainables.kit.temperature import temperature_at
+
+_COIN = 2  # purpose of the noise of random decisions
 
 
 def step(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext) -> Loss:
     """Dispatch on the stage: unimodal.NAME, a baseline with forced decisions, or a stage with a policy."""
+    batch = _sites_only(model, batch)
+    key_BS = segment_keys(batch, context.noise)
     if context.stage.startswith("unimodal."):
-        return _unimodal(model, batch, context.stage.removeprefix("unimodal."))
-    if context.stage == "weighted_fusion":
-        return _recognition(model, batch, batch.present_BSM.float())
-    if context.stage == "random_policy":
-        coin_BSM = (
-            torch.rand(batch.present_BSM.shape, generator=context.generator, device=batch.present_BSM.device) < 0.5
-        )
-        return _recognition(model, batch, (coin_BSM & batch.present_BSM).float())
+        return _unimodal(model, batch, context.stage.removeprefix("unimodal."), key_BS)
+    if (fusion := fusion_of(context.stage)) is not None:
+        contribution_BSMC = model.fused(fusion, batch.inputs, batch.present_BSM, key_BS)
+        return _classification(model, batch, contribution_BSMC, batch.present_BSM.float())
     if context.pass_name == "policy":
-        return _policy(model, config, batch, context)
-    with torch.no_grad():  # the policy is frozen, and an unselected segment is times 0
-        use_BSM = _sampled(model, config, batch, context)
-    return _recognition(model, batch, use_BSM)
+        return _policy(model, config, batch, context, key_BS)
+    return _recognition(model, config, batch, _decisions(model, batch, context, key_BS), key_BS)
 
 
-def _unimodal(model: AdaMML, batch: Batch, modality: str) -> Loss:
+def segment_keys(batch: Batch, noise_seed: int) -> Tensor:
+    """``key_BS``: a key for the noise of each segment of each video."""
+    segments = batch.present_BSM.shape[1]
+    return noise.keys(noise_seed, batch.index_B[:, None], torch.arange(segments)).to(batch.present_BSM.device)
+
+
+def _sites_only(model: AdaMML, batch: Batch) -> Batch:
+    """``present_BSM`` without the inputs that only the policy looks at, which come last."""
+    present_BSM = batch.present_BSM[..., : len(model.modalities)]
+    return replace(batch, present_BSM=present_BSM)
+
+
+def _truth(model: AdaMML, batch: Batch) -> Tensor:
+    """``truth_BC``, float: multi-hot true classes."""
+    if batch.labels_BC is not None:
+        return batch.labels_BC.float()
+    return F.one_hot(batch.label_B, model.classes).float()
+
+
+def _unimodal(model: AdaMML, batch: Batch, modality: str, key_BS: Tensor) -> Loss:
     """Cross-entropy on the mean of the segments' logits; without a signal a segment counts as zeros."""
     present_BS = batch.present_BSM[:, :, 0]  # a unimodal stage asks for its one modality
-    logits_BC = (model.recognise(modality, batch.inputs[modality]) * present_BS[..., None]).mean(1)
-    return Loss(total=F.cross_entropy(logits_BC, batch.label_B), logs={"accuracy": _accuracy(logits_BC, batch)})
+    logits_BC = model.recognise_chosen(modality, batch.inputs[modality], present_BS, key_BS).mean(1)
+    truth_BC = _truth(model, batch)
+    accuracy = hits(logits_BC, truth_BC).mean()
+    return Loss(total=classification_loss(logits_BC, truth_BC), logs={"accuracy": accuracy})
 
 
-def _recognition(model: AdaMML, batch: Batch, use_BSM: Tensor) -> Loss:
-    logits_BC = fuse(model.segment_logits(batch.inputs), use_BSM)
-    loss = F.cross_entropy(logits_BC, batch.label_B)
-    return Loss(total=loss, logs={"accuracy": _accuracy(logits_BC, batch), **_rates(model, use_BSM)})
-
-
-def _policy(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext) -> Loss:
-    """Cross-entropy plus Eq. 4; recognition is frozen, so its logits need no backward pass."""
+def _decisions(model: AdaMML, batch: Batch, context: StepContext, key_BS: Tensor) -> Tensor:
+    """``use_BSM`` of a pass that trains recognition: a coin in random training, else the frozen policy's draws."""
+    if context.stage in RANDOM_TRAINING:
+        coin_BSM = noise.uniform(noise.keys(_COIN, key_BS), len(model.modalities)) < 0.5
+        return (coin_BSM & batch.present_BSM.bool()).float()
     with torch.no_grad():
-        segment_logits_BSMC = model.segment_logits(batch.inputs)
-    use_BSM = _sampled(model, config, batch, context)
-    logits_BC = fuse(segment_logits_BSMC, use_BSM)
-    classification = F.cross_entropy(logits_BC, batch.label_B)
-    efficiency = efficiency_loss(config, use_BSM, logits_BC, batch.label_B)
+        # No gradient flows to the policy here, and a hard draw does not depend on the temperature.
+        return model.policy.draw(model.policy(batch.inputs), temperature=1.0, key_BS=key_BS) * batch.present_BSM
+
+
+def _recognition(model: AdaMML, config: AdaMMLConfig, batch: Batch, use_BSM: Tensor, key_BS: Tensor) -> Loss:
+    if config.compute.mode == "sparse":
+        logits_BSMC = model.chosen_logits(batch.inputs, use_BSM, key_BS)
+    else:
+        logits_BSMC = model.all_logits(batch.inputs, key_BS)
+    return _classification(model, batch, model.contributions(logits_BSMC), use_BSM)
+
+
+def _classification(model: AdaMML, batch: Batch, contribution_BSMC: Tensor, use_BSM: Tensor) -> Loss:
+    logits_BC = fuse(contribution_BSMC, use_BSM)
+    truth_BC = _truth(model, batch)
+    logs = {"accuracy": hits(logits_BC, truth_BC).mean(), **_rates(model, use_BSM)}
+    return Loss(total=classification_loss(logits_BC, truth_BC), logs=logs)
+
+
+def _policy(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext, key_BS: Tensor) -> Loss:
+    """Cross-entropy plus Eq. 4. Recognition is frozen: its logits, of every segment, need no backward pass.
+
+    Of every segment, since the straight-through gradient of a skipped one is what using it would have changed.
+    """
+    with torch.no_grad():
+        contribution_BSMC = model.contributions(model.all_logits(batch.inputs, key_BS))
+    temperature = temperature_at(config.temperature, context.epoch, context.epochs)
+    use_BSM = model.policy.draw(model.policy(batch.inputs), temperature=temperature, key_BS=key_BS) * batch.present_BSM
+    logits_BC = fuse(contribution_BSMC, use_BSM)
+    truth_BC = _truth(model, batch)
+    classification = classification_loss(logits_BC, truth_BC)
+    efficiency = efficiency_loss(config, use_BSM, logits_BC, truth_BC)
     logs: dict[str, float | Tensor] = {
         "classification": classification,
         "efficiency": efficiency,
-        "accuracy": _accuracy(logits_BC, batch),
-        "temperature": temperature_at(config.temperature, context.epoch, context.epochs),
+        "accuracy": hits(logits_BC, truth_BC).mean(),
+        "temperature": temperature,
         **_rates(model, use_BSM),
     }
     return Loss(total=classification + efficiency, logs=logs)
-
-
-def _sampled(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext) -> Tensor:
-    # Outside the joint stage no gradient flows to the policy and a hard draw does not depend on the temperature.
-    temperature = temperature_at(config.temperature, context.epoch, context.epochs) if context.stage == "joint" else 1.0
-    use_BSM = draw(model.policy(batch.inputs), temperature=temperature, generator=context.generator)
-    return use_BSM * batch.present_BSM
-
-
-def _accuracy(logits_BC: Tensor, batch: Batch) -> Tensor:
-    return (logits_BC.argmax(-1) == batch.label_B).float().mean()
 
 
 def _rates(model: AdaMML, use_BSM: Tensor) -> dict[str, float | Tensor]:

@@ -1,4 +1,4 @@
-"""AdaMML for RGB and audio (Panda et al., ICCV 2021) behind the System contract."""
+"""AdaMML (Panda et al., ICCV 2021) behind the System contract."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from trainables.adamml.config import AdaMMLConfig
+from trainables.adamml.config import FUSION_BASELINES, AdaMMLConfig
+from trainables.adamml.inert import inert_warnings
 from trainables.adamml.presets import PRESETS
-from trainables.adamml.stages import baseline_stages, gamma_acts, main_stages
+from trainables.adamml.published import published_rows
+from trainables.adamml.stages import baseline_stages, main_stages
+from trainables.adamml.tables import TABLES
 from trainables.contract import (
     Batch,
     CostTable,
@@ -20,6 +23,7 @@ from trainables.contract import (
     Loss,
     Prediction,
     Replay,
+    Share,
     Site,
     Stage,
     StepContext,
@@ -27,11 +31,15 @@ from trainables.contract import (
 )
 from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
-from trainables.kit.measure.replay import ModalityReplay
+from trainables.kit.data.modalities import MODALITIES
+from trainables.kit.measure.replay import DRAW, JOINT_THRESHOLD, ModalityReplay
+from trainables.tables import PublishedRow, Table
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
+DRAWS = 8  # over which drawn decisions are averaged
 THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
@@ -51,19 +59,20 @@ class AdaMMLSystem(System):
     def sites(self, config: AdaMMLConfig) -> tuple[Site, ...]:
         return tuple(Site(name=name, kind="bernoulli", axes=("segment",)) for name in config.data.modalities)
 
+    def default_settings(self, config: AdaMMLConfig) -> Sequence[Mapping[str, float]]:
+        return tuple({DRAW: n} for n in range(DRAWS)) if config.test_decisions == "sample" else ({},)
+
     def knobs(self, config: AdaMMLConfig) -> tuple[Knob, ...]:
-        return tuple(Knob(name=f"threshold.{m}", default=0.5, values=THRESHOLDS) for m in config.data.modalities)
+        joint = config.policy.decision == "joint"
+        names = [JOINT_THRESHOLD] if joint else [f"threshold.{m}" for m in config.data.modalities]
+        return tuple(Knob(name=name, default=0.5, values=THRESHOLDS) for name in names)
 
     def warnings(self, config: AdaMMLConfig, searched: Sequence[str]) -> tuple[str, ...]:
-        found = []
-        if "gamma" in searched and not gamma_acts(config):
-            found.append(
-                f"gamma is searched but has no gradient with correctness: {config.correctness}, penalty: {config.penalty}; "
-                "use correctness: soft with penalty: eq4, or drop gamma from the search"
-            )
-        if "gamma_scale" in searched and not gamma_acts(config):
-            found.append("gamma_scale is searched but gamma has no gradient here; drop it from the search")
-        return tuple(found)
+        return inert_warnings(config, searched)
+
+    def data_part(self, config: AdaMMLConfig) -> Mapping[str, Json]:
+        sees = config.policy.sees  # decides which inputs are read beside the modalities
+        return {"data": config.data.model_dump(mode="json", by_alias=True), "policy": {"sees": sees}}
 
     def data_fingerprint(self, config: AdaMMLConfig) -> str:
         return data_fingerprint(config.data)
@@ -84,6 +93,33 @@ class AdaMMLSystem(System):
 
         return AdaMML(config, classes)
 
+    def without_initial_weights(self, config: AdaMMLConfig) -> AdaMMLConfig:
+        raw = config.model_dump(by_alias=True)
+        for part in ("recognition", "policy"):
+            for modality in MODALITIES:
+                raw[part][modality]["weights"] = None
+        return AdaMMLConfig.model_validate(raw)
+
+    def initial_state(self, config: AdaMMLConfig, stage: str, classes: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        name = stage.removeprefix("unimodal.")
+        net = getattr(config.recognition, name, None) if name != stage else None
+        if net is None or net.checkpoint is None:
+            return {}
+        from trainables.kit.nets.checkpoints import read_checkpoint
+
+        frames, channels, size, _ = MODALITIES[name].shape(config.data)
+        state = read_checkpoint(
+            net.checkpoint,
+            net.backbone,
+            len(classes),
+            channels,
+            frames=frames,
+            size=size,
+            widths=net.widths,
+            modality=name,
+        )
+        return {f"recognition.{name}.{key}": tensor for key, tensor in state.items()}
+
     def step(self, model: nn.Module, config: AdaMMLConfig, batch: Batch, context: StepContext) -> Loss:
         from trainables.adamml.model import AdaMML
         from trainables.adamml.steps import step
@@ -96,10 +132,13 @@ class AdaMMLSystem(System):
 
         return cost_table(config, classes)
 
-    def replay(self, model: nn.Module, config: AdaMMLConfig, data: Data, split: str, *, mode: str, seed: int) -> Replay:
+    def replay(
+        self, model: nn.Module, config: AdaMMLConfig, data: Data, split: str, *, mode: str, seed: int, share: Share
+    ) -> Replay:
         from trainables.adamml.measure import replay
 
-        return replay(model, config, data, split, cost=self.cost(config, len(data.classes)), mode=mode, seed=seed)
+        cost = self.cost(config, len(data.classes))
+        return replay(model, config, data, split, cost=cost, mode=mode, seed=seed, share=share)
 
     def replay_from(self, arrays: Mapping[str, np.ndarray], config: AdaMMLConfig) -> Replay:
         return ModalityReplay.from_arrays(arrays)
@@ -114,4 +153,17 @@ class AdaMMLSystem(System):
         return predict(model, config, video, knobs=knobs, cost=self.cost(config, model.classes), mode=mode)
 
     def modes(self, config: AdaMMLConfig) -> tuple[str, ...]:
-        return ("policy", "all_on", "random", *(f"only.{m}" for m in config.data.modalities))
+        return (
+            "policy",
+            "sampled",
+            "all_on",
+            "random",
+            *(f"only.{m}" for m in config.data.modalities),
+            *(f"fused.{f}" for f in FUSION_BASELINES),
+        )
+
+    def published(self) -> tuple[PublishedRow, ...]:
+        return published_rows()
+
+    def tables(self) -> Mapping[str, Table]:
+        return TABLES

@@ -1,9 +1,10 @@
-"""The toy's data: relevances instead of pixels. One batch an epoch, no file is read."""
+"""The toy's data: relevances instead of pixels. One training batch an epoch, no file is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 from trainables.contract import Batch
@@ -31,19 +32,20 @@ class ToyData:
         rank: int = 0,
         ranks: int = 1,
     ) -> Iterator[Batch]:
-        yield self._batch("train")
+        yield self._batch("train", np.arange(rank, len(self.ids("train")), ranks))
 
     def eval_batches(
         self, split: str, *, modalities: Sequence[str], segments: int, batch_size: int, rank: int = 0, ranks: int = 1
     ) -> Iterator[Batch]:
-        yield self._batch(split)
+        mine = np.arange(rank, len(self.ids(split)), ranks)
+        for first in range(0, len(mine), batch_size):
+            yield self._batch(split, mine[first : first + batch_size])
 
-    def _batch(self, split: str) -> Batch:
-        relevance_BSM = torch.from_numpy(surface.relevance(self.config, split)).float()
-        label_B = torch.from_numpy(surface.labels(self.config, split))
+    def _batch(self, split: str, index_B: np.ndarray) -> Batch:
+        relevance_BSM = torch.from_numpy(surface.relevance(self.config, split, index_B)).float()
         return Batch(
             inputs={"relevance": relevance_BSM},
-            label_B=label_B,
+            label_B=torch.from_numpy(surface.labels(self.config, split)[index_B]),
             present_BSM=torch.ones((*relevance_BSM.shape[:2], len(MODALITIES)), dtype=torch.bool),
-            index_B=torch.arange(len(label_B)),
+            index_B=torch.from_numpy(index_B),
         )

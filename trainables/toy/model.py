@@ -27,14 +27,14 @@ class ToyNet(nn.Module):
         """``skill_M``."""
         return torch.stack(list(self.recognition.parameters()))
 
-    def segment_logits(self, relevance_BSM: Tensor, label_B: Tensor) -> Tensor:
+    def segment_logits(self, batch: Batch) -> Tensor:
         """``logits_BSMC`` as :mod:`trainables.toy.surface` states them."""
-        skill_M = self.skill()
+        relevance_BSM, label_B, index_B = batch.inputs["relevance"], batch.label_B, batch.index_B.numpy()
         strength_M = relevance_BSM.new_tensor([surface.STRENGTH[name] for name in MODALITIES])
         distraction_M = relevance_BSM.new_tensor([surface.DISTRACTION[name] for name in MODALITIES])
-        noise_BSM = torch.from_numpy(surface.noise(relevance_BSM.numpy())).to(relevance_BSM)
-        evidence_BSM = strength_M * (skill_M * relevance_BSM - distraction_M + noise_BSM)
-        difficulty_B = torch.from_numpy(surface.difficulty(len(label_B))).to(relevance_BSM)
+        noise_BSM = torch.from_numpy(surface.noise(index_B, relevance_BSM.shape[1])).to(relevance_BSM)
+        evidence_BSM = strength_M * (self.skill() * relevance_BSM - distraction_M + noise_BSM)
+        difficulty_B = torch.from_numpy(surface.difficulty(index_B)).to(relevance_BSM)
         against_BSM = strength_M * surface.DIFFICULTY * difficulty_B[:, None, None].expand_as(relevance_BSM)
         return self._to_class(evidence_BSM, label_B) + self._to_class(against_BSM, (label_B + 1) % self.classes)
 
@@ -42,10 +42,12 @@ class ToyNet(nn.Module):
         one_hot_BC = nn.functional.one_hot(class_B, self.classes).to(value_BSM.dtype)
         return value_BSM[..., None] * one_hot_BC[:, None, None, :]
 
-    def use_probability(self, relevance_BSM: Tensor) -> Tensor:
+    def use_probability(self, batch: Batch) -> Tensor:
         """``p_BSM``."""
-        blur_BSM = torch.from_numpy(surface.blur(relevance_BSM.numpy(), self.quality)).to(relevance_BSM)
-        return torch.sigmoid(surface.SHARPNESS * (relevance_BSM + blur_BSM - self.policy.threshold_M))
+        relevance_BSM = batch.inputs["relevance"]
+        blur = surface.blur(batch.index_B.numpy(), relevance_BSM.shape[1], self.quality)
+        seen_BSM = relevance_BSM + torch.from_numpy(blur).to(relevance_BSM)
+        return torch.sigmoid(surface.SHARPNESS * (seen_BSM - self.policy.threshold_M))
 
 
 class Skill(nn.Module):
@@ -72,7 +74,7 @@ def step(model: ToyNet, config: ToyConfig, batch: Batch, context: StepContext) -
     if context.pass_name == "recognition":
         total = ((model.skill() - 1) ** 2).sum() / 2
     else:
-        goal_M = torch.tensor([surface.threshold(config, name) for name in MODALITIES])
+        goal_M = model.policy.threshold_M.new_tensor([surface.threshold(config, name) for name in MODALITIES])
         total = ((model.policy.threshold_M - goal_M) ** 2).sum() / 2
     return Loss(total=_with_fault(total, config, context), logs={})
 

@@ -44,10 +44,10 @@ def quality(config: ToyConfig) -> float:
     return math.exp(-(off_gamma**2) - off_temperature**2 - off_decay**2)
 
 
-def blur(like_BSM: np.ndarray, quality: float) -> np.ndarray:
+def blur(index_B: np.ndarray, segments: int, quality: float) -> np.ndarray:
     """What is added to the relevance that the policy sees: nothing at quality 1, a quasi-random +- BLUR / 2 at 0."""
-    index = np.arange(like_BSM.size).reshape(like_BSM.shape)
-    return (1 - quality) * BLUR * ((index * 0.5698402909980532 + 0.41 * np.arange(len(like_BSM))[:, None, None]) % 1.0 - 0.5)
+    place_BSM = _places(index_B, segments)
+    return (1 - quality) * BLUR * ((place_BSM * 0.5698402909980532 + 0.41 * index_B[:, None, None]) % 1.0 - 0.5)
 
 
 def skill_after(steps: int, lr: float, start: float = 0.0) -> float:
@@ -55,27 +55,31 @@ def skill_after(steps: int, lr: float, start: float = 0.0) -> float:
     return 1 - (1 - start) * (1 - lr) ** steps
 
 
-def relevance(config: ToyConfig, split: str) -> np.ndarray:
+def relevance(config: ToyConfig, split: str, index_B: np.ndarray) -> np.ndarray:
     """``r_BSM``: a golden-ratio sequence, squared, so that few segments matter; it differs by split and data seed."""
-    data = config.data
-    videos = {"train": data.train, "val": data.val, "test": data.test}[split]
-    shift = {"train": 0.11, "val": 0.37, "test": 0.71}[split] + 0.173 * data.seed
-    index = np.arange(videos * data.segments * len(MODALITIES)).reshape(videos, data.segments, len(MODALITIES))
-    return ((index * 0.6180339887498949 + shift + 0.29 * np.arange(videos)[:, None, None] ** 1.5) % 1.0) ** 2
+    shift = {"train": 0.11, "val": 0.37, "test": 0.71}[split] + 0.173 * config.data.seed
+    place_BSM = _places(index_B, config.data.segments)
+    return ((place_BSM * 0.6180339887498949 + shift + 0.29 * index_B[:, None, None] ** 1.5) % 1.0) ** 2
 
 
-def noise(like_BSM: np.ndarray) -> np.ndarray:
-    """``n_BSM`` in +- NOISE / 2, of the shape of ``like_BSM``: a quasi-random sequence unrelated to the relevance."""
-    index = np.arange(like_BSM.size).reshape(like_BSM.shape)
-    return NOISE * ((index * 0.7548776662466927 + 0.37 * np.arange(len(like_BSM))[:, None, None] ** 1.3) % 1.0 - 0.5)
+def noise(index_B: np.ndarray, segments: int) -> np.ndarray:
+    """``n_BSM`` in +- NOISE / 2: a quasi-random sequence unrelated to the relevance."""
+    place_BSM = _places(index_B, segments)
+    return NOISE * ((place_BSM * 0.7548776662466927 + 0.37 * index_B[:, None, None] ** 1.3) % 1.0 - 0.5)
 
 
-def difficulty(videos: int) -> np.ndarray:
+def difficulty(index_B: np.ndarray) -> np.ndarray:
     """``d_B`` in [0, 1): a golden-ratio sequence."""
-    return (np.arange(videos) * 0.6180339887498949 + 0.5) % 1.0
+    return (index_B * 0.6180339887498949 + 0.5) % 1.0
 
 
 def labels(config: ToyConfig, split: str) -> np.ndarray:
     """``label_B``: the classes in turn."""
     data = config.data
     return np.arange({"train": data.train, "val": data.val, "test": data.test}[split]) % data.classes
+
+
+def _places(index_B: np.ndarray, segments: int) -> np.ndarray:
+    """``place_BSM``: which number of a split's sequence belongs to a video's segment and modality."""
+    inside = np.arange(segments * len(MODALITIES)).reshape(segments, len(MODALITIES))
+    return index_B[:, None, None] * inside.size + inside

@@ -18,6 +18,7 @@ from trainables.contract import (
     Optimiser,
     Pass,
     Replay,
+    Share,
     Site,
     Stage,
     StepContext,
@@ -30,6 +31,7 @@ from trainables.toy.config import MODALITIES, ToyConfig, ToyStage
 if TYPE_CHECKING:
     from torch import nn
 
+VIDEOS_A_BATCH = 32
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -132,29 +134,42 @@ class ToySystem(System):
             segments=config.data.segments,
         )
 
-    def replay(self, model: nn.Module, config: ToyConfig, data: Data, split: str, *, mode: str, seed: int) -> Replay:
+    def replay(
+        self, model: nn.Module, config: ToyConfig, data: Data, split: str, *, mode: str, seed: int, share: Share
+    ) -> Replay:
         from trainables.kit.measure.modality import SegmentOutput, modality_replay
+        from trainables.kit.measure.share import shared_batches
         from trainables.toy.model import ToyNet
 
         assert isinstance(model, ToyNet)
-        net = model
+        net, device = model, model.policy.threshold_M.device
 
         def forward(batch: Batch) -> SegmentOutput:
-            relevance_BSM = batch.inputs["relevance"]
+            batch = batch.to(device)
             return SegmentOutput(
-                probability_BSM=net.use_probability(relevance_BSM),
-                logits_BSMC=net.segment_logits(relevance_BSM, batch.label_B),
+                probability_BSM=net.use_probability(batch),
+                logits_BSMC=net.segment_logits(batch),
                 present_BSM=batch.present_BSM,
             )
 
+        batches = shared_batches(
+            data,
+            split,
+            modalities=MODALITIES,
+            segments=config.data.segments,
+            batch_size=VIDEOS_A_BATCH,
+            share=share,
+            device=device,
+        )
         return modality_replay(
             forward,
-            data.eval_batches(split, modalities=MODALITIES, segments=config.data.segments, batch_size=config.data.val),
+            batches,
             modalities=MODALITIES,
             video_ids=data.ids(split),
             cost=self.cost(config, len(data.classes)),
             mode=mode,
             seed=seed,
+            share=share,
         )
 
     def replay_from(self, arrays: Mapping[str, np.ndarray], config: ToyConfig) -> Replay:

@@ -1,11 +1,13 @@
-"""The decode-once cache: every video's frames and log-spectrogram as memory-mapped arrays.
+"""The decode-once cache: every video's tracks as memory-mapped files.
 
-    CACHE/SETTINGS/SHA.rgb.npy      uint8 [F, H, W, 3]
-    CACHE/SETTINGS/SHA.audio.npy    float16 [T, F]; absent if the file has no sound track
-    CACHE/SETTINGS/SHA.json         times, sizes in bytes, the file's name; written last: an entry without it does not exist
+    CACHE/frames-SETTINGS/SHA.npy    uint8 [F, H, W, 3], or .jpegs: the same as JPEG pictures (see ``jpeg``)
+    CACHE/sound-SETTINGS/SHA.npy     float16 [T, F], a log-spectrogram; absent if the file has no sound track
+    CACHE/flow-SETTINGS/SHA.npy      uint8 [F, H, W, 2], or .jpegs
+    CACHE/TRACK-SETTINGS/SHA.json    size in bytes, times; written last: an entry without it does not exist
 
-SETTINGS is a hash of what decoding depends on, SHA the hash of the video file's content. So an interrupted build goes on
-where it was, and data sets share the videos that they have in common.
+SETTINGS is a hash of what that track depends on, SHA the hash of the video file's content (and of the part of it that is
+meant). So an interrupted build goes on where it was, data sets share the videos that they have in common, a new sound
+setting decodes no picture again, and flow is added to frames that are there.
 
 Axes: ``F`` frame (``T`` step, ``F`` band for sound), ``H`` ``W`` pixel rows and columns.
 """
@@ -16,7 +18,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,93 +28,194 @@ from filelock import FileLock, Timeout
 
 from trainables.contract import Json
 from trainables.errors import DecodeError, InvalidInput
+from trainables.kit.data import jpeg
 from trainables.kit.data.config import DataConfig
-from trainables.kit.data.decode import decode_picture, decode_sound
+from trainables.kit.data.decode import WHOLE, Part, decode_picture, decode_sound, read_picture
+from trainables.kit.data.flow import FlowTrack, load_cv2, one_thread
 from trainables.kit.data.hashing import Progress, hash_json
+from trainables.kit.data.modalities.base import FrameTrack, TrackName
+from trainables.kit.data.remote import Remote
 from trainables.kit.data.spectrogram import log_spectrogram
 
-FORMAT_VERSION = 1
+UPLOADS = 16  # files copied to the cache's second home side by side
+FORMAT_VERSIONS: Mapping[TrackName, int] = {"frames": 2, "sound": 2, "flow": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """``frames_FHW3``, an array or JPEG pictures; ``edges_s`` [F + 1]: when each appears, and the end."""
+
+    frames_FHW3: FrameTrack
+    edges_s: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundTrack:
+    """``sound_TF`` float16; None: the file has no sound. Column 0 is centred on ``start_s``."""
+
+    sound_TF: np.ndarray | None
+    start_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One decoded video. ``edges_s`` [F + 1]: when each frame appears, and the end. ``sound_TF`` None: no sound track."""
+    """One decoded video. ``sound`` and ``flow_FHW2`` None: not among the tracks of its settings."""
 
-    frames_FHW3: np.ndarray
-    edges_s: np.ndarray
-    sound_TF: np.ndarray | None
-    sound_start_s: float
+    frames: Frames
+    sound: SoundTrack | None
+    flow_FHW2: FrameTrack | None
+
+    def whole(self, track: TrackName) -> FrameTrack:
+        """Frames or flow."""
+        found = self.frames.frames_FHW3 if track == "frames" else self.flow_FHW2
+        assert found is not None, f"track {track} was not decoded: name its modality in data.modalities or data.also"
+        return found
 
 
-def decode_clip(path: Path, config: DataConfig) -> Clip:
-    """Decode a file as ``config`` says, without any cache.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A video file, or a part of one."""
+
+    path: Path
+    part: Part = WHOLE
+
+
+def decode_clip(source: Source, config: DataConfig) -> Clip:
+    """Decode a video as ``config`` says, without any cache; flow is computed when it is read.
+
+    What is read is what a cache would give, JPEG's losses included: networks see what they were trained on.
 
     Raises:
         DecodeError: see ``decode``.
+        UserError: flow is asked for and cannot be computed here.
     """
-    picture = decode_picture(path, frame_rate=config.frame_rate, frame_size=config.frame_size)
-    sound = decode_sound(path, sample_rate=config.audio.sample_rate) if "audio" in config.modalities else None
-    spectrogram = None if sound is None else log_spectrogram(sound.samples_N, config.audio)
+    frames = decode_frames(source, config)
     return Clip(
-        frames_FHW3=picture.frames_FHW3,
-        edges_s=picture.edges_s,
-        sound_TF=None if spectrogram is None else spectrogram.to(torch.float16).numpy(),
-        sound_start_s=0.0 if sound is None else sound.start_s,
+        frames=frames,
+        sound=decode_spectrogram(source, config) if "sound" in config.tracks else None,
+        flow_FHW2=_flow_of(frames.frames_FHW3, config) if "flow" in config.tracks else None,
     )
+
+
+def decode_frames(source: Source, config: DataConfig) -> Frames:
+    """The picture of a video, as its cache entry holds it. Raises DecodeError."""
+    path, rate, size, part = source.path, config.frame_rate, config.frame_size, source.part
+    if config.cache_format == "raw":
+        picture = decode_picture(path, frame_rate=rate, frame_size=size, part=part)
+        return Frames(frames_FHW3=picture.frames_FHW3, edges_s=picture.edges_s)
+    shape: tuple[int, ...] = ()
+
+    def keep(image_HW3: np.ndarray) -> bytes:
+        nonlocal shape
+        shape = image_HW3.shape
+        return jpeg.encode(image_HW3)
+
+    shown = read_picture(path, keep, frame_rate=rate, frame_size=size, part=part)
+    return Frames(frames_FHW3=jpeg.JpegTrack.of(shown.frames, shape), edges_s=shown.edges_s)
+
+
+def decode_spectrogram(source: Source, config: DataConfig) -> SoundTrack:
+    """The sound of a video. Raises DecodeError."""
+    sound = decode_sound(source.path, sample_rate=config.audio.sample_rate, part=source.part)
+    if sound is None:
+        return SoundTrack(sound_TF=None, start_s=0.0)
+    spectrogram = log_spectrogram(sound.samples_N, config.audio)
+    return SoundTrack(sound_TF=spectrogram.to(torch.float16).numpy(), start_s=sound.start_s)
+
+
+def decode_all(cache: ClipCache, files: Mapping[str, Source], workers: int | None = None) -> Iterator[str | None]:
+    """Make entries on this machine, ``workers`` (by default: one a core) at a time. See :data:`Make`."""
+    # Threads, not processes: nothing has to be imported again (spawning costs 3 s) and they work inside any worker.
+    # Decoder, encoder, transforms and flow let go of the interpreter lock: 2 threads on 2 cores build 1.7 times faster at
+    # 340x256. At 64x64 Python's share (13 ms a file in all) leaves nothing to gain; processes got 1.1 there.
+    with cache.quiet_cv2(), ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+        jobs: list[Future[None]] = [pool.submit(cache.add, sha, source) for sha, source in files.items()]
+        try:
+            for job in as_completed(jobs):
+                error = job.exception()
+                if error is not None and not isinstance(error, DecodeError):
+                    raise error
+                yield None if error is None else str(error)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+# Makes entries (name -> source) of a cache whose locks are held, and gives one answer a file when it is done with it: None,
+# or why the file does not decode.
+Make = Callable[["ClipCache", Mapping[str, Source]], Iterator[str | None]]
 
 
 class ClipCache:
     """Entries of one decoding setting. Building is safe beside other builders and readers of the same folder."""
 
     def __init__(self, cache: Path, config: DataConfig) -> None:
-        self.config = config
-        self.folder = cache / f"clips-{_settings_key(config)}"
-        self._lock = FileLock(self.folder / ".lock")
+        self.root, self.config = cache, config
+        self.tracks = config.tracks
+        self.folders = {track: cache / f"{track}-{_settings_key(track, config)}" for track in self.tracks}
+        self._locks = {track: FileLock(folder / ".lock") for track, folder in self.folders.items()}
+        self._remote = None if config.cache_url is None else Remote(config.cache_url)
+        self._there: dict[TrackName, frozenset[str]] = {}
 
-    def build(self, files: Mapping[str, Path], on_progress: Progress | None = None) -> None:
-        """Decode every file (content hash -> path) that has no entry yet, on all cores.
+    def build(self, files: Mapping[str, Source], on_progress: Progress | None = None, make: Make = decode_all) -> None:
+        """Make what is missing of every video (name of its entry -> source), by ``make``: here, or on a cluster.
 
         While another process builds, this one waits and reports that one's progress.
 
         Raises:
             InvalidInput: files that do not decode, all of them, each with its reason. The others are cached.
+            UserError: flow is missing and cannot be computed here, or ``data.cache_url`` cannot be read.
         """
         report = on_progress or (lambda done, total: None)
         if not self.missing(files):
             return
         with self.one_builder(lambda: report(len(files) - len(self.missing(files)), len(files))):
             todo = self.missing(files)
-            done = len(files) - len(todo)
-            bad: list[DecodeError] = []
-            # Threads, not processes: nothing has to be imported again (spawning costs 3 s) and they work inside any worker.
-            # Decoder and transforms let go of the interpreter lock: 2 threads on 2 cores build 1.7 times faster at
-            # 340x256. At 64x64 Python's share (13 ms a file in all) leaves nothing to gain; processes got 1.1 there.
-            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                jobs: list[Future[None]] = [pool.submit(self._add, sha, files[sha]) for sha in todo]
-                try:
-                    for job in as_completed(jobs):
-                        if isinstance(error := job.exception(), DecodeError):
-                            bad.append(error)
-                        elif error is not None:
-                            raise error
-                        done += 1
-                        report(done, len(files))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
+            if "flow" in self.tracks:
+                load_cv2()  # before hours of decoding, not after
+            bad = []
+            outcomes = make(self, {sha: files[sha] for sha in todo})
+            for done, problem in enumerate(outcomes, start=len(files) - len(todo) + 1):
+                if problem is not None:
+                    bad.append(problem)
+                report(done, len(files))
         if bad:
-            raise InvalidInput("videos that do not decode", sorted(str(error) for error in bad))
+            raise InvalidInput("videos that do not decode", sorted(bad))
 
-    def missing(self, shas: Mapping[str, Path] | Sequence[str]) -> list[str]:
-        """Content hashes without a whole entry."""
-        return [sha for sha in shas if self.entry(sha) is None]
+    def publish(self, shas: Sequence[str], on_progress: Progress | None = None) -> None:
+        """Copy entries to ``data.cache_url`` as far as it lacks them; nothing without one.
 
-    def entry(self, sha: str) -> Json | None:
-        """The entry's record, or None if there is none or a file of it has not the size that was written."""
+        Raises:
+            UserError: it cannot be read.
+        """
+        if self._remote is None:
+            return
+        there = {track: self._remote.names(folder.name) for track, folder in self.folders.items()}
+        lacking = [
+            (track, sha) for track in self.tracks for sha in dict.fromkeys(shas) if f"{sha}.json" not in there[track]
+        ]
+        with ThreadPoolExecutor(max_workers=UPLOADS) as pool:
+            for done, _ in enumerate(pool.map(self._put, *zip(*lacking, strict=True)) if lacking else (), start=1):
+                if on_progress is not None:
+                    on_progress(done, len(lacking))
+
+    def _put(self, track: TrackName, sha: str) -> None:
+        assert self._remote is not None
+        array = self._array(track, sha)
+        for path in (array, array.with_suffix(".json")):
+            if path.exists():
+                self._remote.put(path, f"{path.parent.name}/{path.name}")
+
+    def missing(self, shas: Mapping[str, Source] | Sequence[str]) -> list[str]:
+        """Entries of which a track is not there."""
+        return [sha for sha in shas if any(self.record(track, sha) is None for track in self.tracks)]
+
+    def record(self, track: TrackName, sha: str) -> Json | None:
+        """What is noted beside an array, or None if there is no entry or its array has not the size that was written."""
         try:
-            record = json.loads((self.folder / f"{sha}.json").read_text())
-            whole = all((self.folder / name).stat().st_size == size for name, size in record["bytes"].items())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            record = json.loads((self.folders[track] / f"{sha}.json").read_text())
+            size = record["bytes"]
+            whole = size == 0 or self._array(track, sha).stat().st_size == size
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return record if whole else None
 
@@ -122,63 +225,124 @@ class ClipCache:
         Raises:
             KeyError: there is no such entry; ``build`` comes first.
         """
-        record = self.entry(sha)
-        if record is None:
+        records: dict[TrackName, Json] = {track: self.record(track, sha) for track in self.tracks}
+        if None in records.values():
             raise KeyError(sha)
-        rgb, audio = f"{sha}.rgb.npy", f"{sha}.audio.npy"
+        sound = records.get("sound")
         return Clip(
-            frames_FHW3=np.load(self.folder / rgb, mmap_mode="r"),
-            edges_s=np.asarray(record["edges_s"]),
-            sound_TF=np.load(self.folder / audio, mmap_mode="r") if audio in record["bytes"] else None,
-            sound_start_s=record["sound_start_s"],
+            frames=Frames(frames_FHW3=self._pictures("frames", sha), edges_s=np.asarray(records["frames"]["edges_s"])),
+            sound=None if sound is None else SoundTrack(sound_TF=self._sound(sha, sound), start_s=sound["start_s"]),
+            flow_FHW2=self._pictures("flow", sha) if "flow" in records else None,
         )
 
     @contextmanager
     def one_builder(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold the folder's lock, which the system frees if its holder dies; call ``waiting`` each second until then."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                self._lock.acquire(timeout=1.0)
-                break
-            except Timeout:
-                waiting()
-        try:
+        """Hold the tracks' locks, which the system frees if their holder dies; call ``waiting`` each second until then.
+
+        All builders take them in the order of ``TRACKS``, so none waits for one that waits for it.
+        """
+        with ExitStack() as held:
+            for track, lock in self._locks.items():
+                self.folders[track].mkdir(parents=True, exist_ok=True)
+                while not lock.is_locked:
+                    try:
+                        held.enter_context(lock.acquire(timeout=1.0))
+                    except Timeout:
+                        waiting()
             yield
-        finally:
-            self._lock.release()
 
-    def _add(self, sha: str, path: Path) -> None:
-        clip = decode_clip(path, self.config)
-        sizes = {f"{sha}.rgb.npy": self._save(f"{sha}.rgb.npy", clip.frames_FHW3)}
-        if clip.sound_TF is not None:
-            sizes[f"{sha}.audio.npy"] = self._save(f"{sha}.audio.npy", clip.sound_TF)
-        record = {
-            "bytes": sizes,
-            "edges_s": clip.edges_s.tolist(),
-            "sound_start_s": clip.sound_start_s,
-            "sound_steps": 0 if clip.sound_TF is None else len(clip.sound_TF),
-            "source": path.name,
-        }
-        aside = self.folder / f"{sha}.json.tmp"
-        aside.write_text(json.dumps(record))
-        os.replace(aside, self.folder / f"{sha}.json")
+    def quiet_cv2(self) -> AbstractContextManager[None]:
+        """Around work on several files side by side."""
+        return one_thread() if "flow" in self.tracks else nullcontext()
 
-    def _save(self, name: str, array: np.ndarray) -> int:
-        aside = self.folder / f"{name}.tmp"
-        with aside.open("wb") as file:
-            np.save(file, array)
-            size = file.tell()
-        os.replace(aside, self.folder / name)
-        return size
+    def add(self, sha: str, source: Source) -> None:
+        """Make what is missing of one entry. Raises DecodeError."""
+        missing = [track for track in self.tracks if self.record(track, sha) is None and not self._fetched(track, sha)]
+        name = source.path.name
+        if "frames" in missing:
+            frames = decode_frames(source, self.config)
+            self._write("frames", sha, frames.frames_FHW3, source=name, edges_s=frames.edges_s.tolist())
+        if "sound" in missing:
+            sound = decode_spectrogram(source, self.config)
+            steps = 0 if sound.sound_TF is None else len(sound.sound_TF)
+            self._write("sound", sha, sound.sound_TF, source=name, start_s=sound.start_s, steps=steps)
+        if "flow" in missing:
+            flow = _flow_of(self._pictures("frames", sha), self.config)
+            self._write("flow", sha, _whole_flow(flow, self.config), source=name)
+
+    def _fetched(self, track: TrackName, sha: str) -> bool:
+        """Whether the track was in the cache's second home, and now is here."""
+        if self._remote is None:
+            return False
+        folder = self.folders[track]
+        if track not in self._there:  # one listing for all entries
+            self._there[track] = self._remote.names(folder.name)
+        if f"{sha}.json" not in self._there[track]:
+            return False
+        array = self._array(track, sha)
+        for path in (array, folder / f"{sha}.json"):
+            if path.name in self._there[track]:
+                self._remote.fetch(f"{folder.name}/{path.name}", path)
+        return self.record(track, sha) is not None
+
+    def _array(self, track: TrackName, sha: str) -> Path:
+        encoded = track != "sound" and self.config.cache_format == "jpeg"
+        return self.folders[track] / f"{sha}.{'jpegs' if encoded else 'npy'}"
+
+    def _pictures(self, track: TrackName, sha: str) -> FrameTrack:
+        path = self._array(track, sha)
+        return jpeg.JpegTrack.open(path) if path.suffix == ".jpegs" else np.load(path, mmap_mode="r")
+
+    def _sound(self, sha: str, record: Json) -> np.ndarray | None:
+        return np.load(self._array("sound", sha), mmap_mode="r") if record["bytes"] else None
+
+    def _write(self, track: TrackName, sha: str, content: FrameTrack | None, **record: Json) -> None:
+        array, note = self._array(track, sha), self.folders[track] / f"{sha}.json"
+        size = 0 if content is None else save(array, content)
+        aside = note.with_name(f"{note.name}.tmp")
+        aside.write_text(json.dumps({"bytes": size, **record}))
+        os.replace(aside, note)
 
 
-def _settings_key(config: DataConfig) -> str:
-    decoding: dict[str, Json] = {
-        "format": FORMAT_VERSION,
+def save(path: Path, content: FrameTrack) -> int:
+    """Write an array or JPEG pictures aside, then rename; returns the size in bytes."""
+    aside = path.with_name(f"{path.name}.tmp")
+    with aside.open("wb") as file:
+        if isinstance(content, jpeg.JpegTrack):
+            content.file.tofile(file)
+        else:
+            np.save(file, content)  # type: ignore[arg-type]  # what is no JPEG is an array
+        size = file.tell()
+    os.replace(aside, path)
+    return size
+
+
+def _flow_of(frames: FrameTrack, config: DataConfig) -> FlowTrack:
+    if config.cache_format == "raw":
+        return FlowTrack(frames, config.flow)
+    return FlowTrack(frames, config.flow, stored=lambda field_HW2: jpeg.decode(jpeg.encode(field_HW2), 2))
+
+
+def _whole_flow(flow: FlowTrack, config: DataConfig) -> FrameTrack:
+    if config.cache_format == "raw":
+        return flow.all()
+    pictures = [jpeg.encode(flow.compute(frame)) for frame in range(flow.shape[0])]
+    return jpeg.JpegTrack.of(pictures, flow.shape[1:])
+
+
+def _settings_key(track: TrackName, config: DataConfig) -> str:
+    frames: Json = {
+        "format": FORMAT_VERSIONS["frames"],
+        "stored": "raw" if config.cache_format == "raw" else f"jpeg {jpeg.QUALITY}",
         "frame_rate": config.frame_rate,
-        "frame_size": config.frame_size,
+        "size": config.frame_size,
     }
-    if "audio" in config.modalities:
-        decoding["audio"] = config.audio.model_dump(include={"sample_rate", "n_fft", "window", "hop", "mels"})
-    return hash_json(decoding)[:16]
+    settings: Mapping[TrackName, Callable[[], Json]] = {
+        "frames": lambda: frames,
+        "sound": lambda: {
+            "format": FORMAT_VERSIONS["sound"],
+            **config.audio.model_dump(include={"sample_rate", "n_fft", "window", "hop", "mels"}),
+        },
+        "flow": lambda: {"format": FORMAT_VERSIONS["flow"], "frames": frames, **config.flow.model_dump()},
+    }
+    return hash_json(settings[track]())[:16]

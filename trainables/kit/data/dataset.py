@@ -6,7 +6,6 @@ Axes: ``B`` video, ``S`` segment, ``M`` modality.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,14 @@ import torch
 
 from trainables.contract import Batch
 from trainables.errors import StageFailed
-from trainables.kit.data.assemble import Assembler, Draws, Inputs
-from trainables.kit.data.cache import Clip, ClipCache, decode_clip
+from trainables.kit.data.assemble import Assembler
+from trainables.kit.data.cache import ClipCache, Make, Source, decode_all, decode_clip
 from trainables.kit.data.config import DataConfig
-from trainables.kit.data.hashing import Progress, hash_files
-from trainables.kit.data.manifest import SPLITS, read_manifest
-from trainables.kit.data.pack import ClipFiles, ClipPack, Timeline, can_pack, make_timeline, open_pack
+from trainables.kit.data.draws import Draws
+from trainables.kit.data.entries import entries_of
+from trainables.kit.data.hashing import Progress
+from trainables.kit.data.manifest import SPLITS, Video, read_manifest
+from trainables.kit.data.pack import ClipFiles, OneClip, TimedClips, can_pack, open_pack
 from trainables.kit.data.segments import test_starts, train_starts
 from trainables.kit.data.splits import complete_splits, record_splits
 
@@ -34,11 +35,14 @@ class VideoData:
     not depend on the number of ranks.
     """
 
-    def __init__(self, config: DataConfig, cache: Path, on_progress: Progress | None = None) -> None:
-        """Decode what the cache does not hold yet (``on_progress(done, total)`` in videos), and open it.
+    def __init__(
+        self, config: DataConfig, cache: Path, on_progress: Progress | None = None, make: Make = decode_all
+    ) -> None:
+        """Decode what the cache does not hold yet (``on_progress(done, total)`` in videos), by ``make``, and open it.
 
         Raises:
-            UserError: the manifest is broken or cannot be split, or files do not decode (all are named).
+            UserError: the manifest is broken or cannot be split, files do not decode (all are named), or flow is asked for
+                and cannot be computed here.
         """
         manifest = read_manifest(config.manifest)
         videos = manifest.videos
@@ -46,14 +50,16 @@ class VideoData:
         self.classes: Sequence[str] = manifest.classes
         self.splits = complete_splits(videos, config.split_seed)
         record_splits(self.splits, cache)
-        shas = hash_files([video.path for video in videos], cache)
+        sources = entries_of(videos, cache)
+        entries = [name for name, _ in sources]
         store = ClipCache(cache, config)
-        store.build({sha: video.path for sha, video in zip(shas, videos, strict=True)}, on_progress)
-        files = ClipFiles(store, shas)
+        store.build(dict(sources), on_progress, make)
+        files = ClipFiles(store, entries)
         packed = can_pack(config, int(files.timeline.frames_N.sum()))
-        clips: ClipFiles | ClipPack = open_pack(store, shas, files) if packed else files
+        clips: TimedClips = open_pack(store, entries, files) if packed else files
         self._assembler = Assembler(clips, config)
         self._label_N = np.array([video.label for video in videos], dtype=np.int64)
+        self._labels_NC = _multi_hot(videos, len(self.classes)) if manifest.multi_label else None
         number = {video.id: index for index, video in enumerate(videos)}
         self._ids = {split: self.splits.ids(split) for split in SPLITS}
         self._numbers = {
@@ -92,10 +98,10 @@ class VideoData:
             position_B = order[first : first + batch_size]
             if first and len(position_B) < smallest:
                 return
-            draws = Draws.of(np.random.default_rng([*draw, 1, first]), len(position_B), segments).take(share)
+            draws = Draws(key=(*draw, 1, first), videos=len(position_B), segments=segments, share=share)
             position_B = position_B[share]
-            frames_B = self._assembler.clips.timeline.frames_N[number_N[position_B]]
-            start_BS = train_starts(self._assembler.spec, frames_B, draws.place_BS)
+            frames_B = self._assembler.clips.frames_N[number_N[position_B]]
+            start_BS = train_starts(self._assembler.spec, frames_B, draws.place_BS())
             yield self._batch("train", position_B, start_BS, modalities, draws)
 
     def eval_batches(
@@ -113,13 +119,13 @@ class VideoData:
         mine = np.arange(rank, len(number_N), ranks)
         for first in range(0, len(mine), batch_size):
             position_B = mine[first : first + batch_size]
-            frames_B = self._assembler.clips.timeline.frames_N[number_N[position_B]]
+            frames_B = self._assembler.clips.frames_N[number_N[position_B]]
             start_BS = test_starts(self._assembler.spec, frames_B, segments)
             yield self._batch(split, position_B, start_BS, modalities)
 
     def silent(self) -> Sequence[str]:
         """Ids of the videos without a sound track."""
-        steps_N = self._assembler.clips.timeline.sound_steps_N
+        steps_N = self._assembler.clips.sound_steps_N
         return [
             name
             for split in SPLITS
@@ -137,55 +143,53 @@ class VideoData:
     ) -> Batch:
         video_B = self._numbers[split][position_B]
         inputs = self._assembler.inputs(video_B, start_BS, modalities, draws)
-        return _as_batch(inputs, self._label_N[video_B], position_B)
+        return Batch(
+            inputs=inputs.tensors,
+            label_B=torch.from_numpy(self._label_N[video_B]),
+            present_BSM=inputs.present_BSM,
+            index_B=torch.from_numpy(position_B),
+            labels_BC=None if self._labels_NC is None else torch.from_numpy(self._labels_NC[video_B]),
+        )
 
 
-@dataclass(frozen=True, kw_only=True)
 class LoadedFile:
-    """One file's segments: a batch of one video (its label is -1) and when each segment begins and ends, in seconds."""
+    """One file's segments as in a test; what is not read is not computed.
 
-    batch: Batch
-    start_s_S: tuple[float, ...]
-    end_s_S: tuple[float, ...]
+    ``start_s_S`` and ``end_s_S``: when each segment begins and ends, in seconds.
+    """
+
+    def __init__(self, assembler: Assembler, segments: int) -> None:
+        self._assembler = assembler
+        self._video_B = np.zeros(1, dtype=np.int64)
+        self._start_BS = test_starts(assembler.spec, assembler.clips.frames_N, segments)
+        begin_s, end_s = assembler.bounds_s(self._video_B, self._start_BS)
+        self.start_s_S: tuple[float, ...] = tuple(begin_s[0].tolist())
+        self.end_s_S: tuple[float, ...] = tuple(end_s[0].tolist())
+
+    def read(self, modality: str, segments: Sequence[int]) -> torch.Tensor:
+        """The input of some of the segments, ``[len(segments), T, C, H, W]``; flow is computed for their frames only."""
+        start_BS = self._start_BS[:, list(segments)]
+        return self._assembler.inputs(self._video_B, start_BS, (modality,)).tensors[modality][0]
+
+    def present(self, modality: str) -> list[bool]:
+        """For every segment, whether there is a signal."""
+        return self._assembler.present(self._video_B, self._start_BS, (modality,))[0, :, 0].tolist()
 
 
-def load_file(
-    path: Path | str, config: DataConfig, *, segments: int | None = None, modalities: Sequence[str] | None = None
-) -> LoadedFile:
-    """Decode one file, which needs no manifest, into a test batch; ``segments`` defaults to the configuration's.
+def load_file(path: Path | str, config: DataConfig, *, segments: int | None = None) -> LoadedFile:
+    """Decode one file, which needs no manifest; ``segments`` defaults to the configuration's for tests.
 
     Raises:
         DecodeError: the file does not decode.
+        UserError: flow is among the inputs and cannot be computed here.
     """
-    assembler = Assembler(_OneClip(decode_clip(Path(path), config)), config)
-    video_B = np.zeros(1, dtype=np.int64)
-    frames_B = assembler.clips.timeline.frames_N
-    start_BS = test_starts(assembler.spec, frames_B, segments or config.segments.test)
-    begin_s, end_s = assembler.bounds_s(video_B, start_BS)
-    inputs = assembler.inputs(video_B, start_BS, modalities or config.modalities)
-    return LoadedFile(
-        batch=_as_batch(inputs, np.array([-1]), video_B),
-        start_s_S=tuple(begin_s[0].tolist()),
-        end_s_S=tuple(end_s[0].tolist()),
-    )
+    assembler = Assembler(OneClip(decode_clip(Source(path=Path(path)), config), config), config)
+    return LoadedFile(assembler, segments or config.segments.test)
 
 
-class _OneClip:
-    """A single decoded video, as :class:`trainables.kit.data.assemble.Clips`."""
-
-    def __init__(self, clip: Clip) -> None:
-        self._clip = clip
-        steps = 0 if clip.sound_TF is None else len(clip.sound_TF)
-        self.timeline: Timeline = make_timeline([clip.edges_s], [clip.sound_start_s], [steps])
-
-    def __getitem__(self, video: int) -> Clip:
-        return self._clip
-
-
-def _as_batch(inputs: Inputs, label_B: np.ndarray, position_B: np.ndarray) -> Batch:
-    return Batch(
-        inputs=inputs.tensors,
-        label_B=torch.from_numpy(label_B),
-        present_BSM=inputs.present_BSM,
-        index_B=torch.from_numpy(position_B),
-    )
+def _multi_hot(videos: Sequence[Video], classes: int) -> np.ndarray:
+    """Bool ``[N, C]``: all labels of every video."""
+    labels_NC = np.zeros((len(videos), classes), bool)
+    for number, video in enumerate(videos):
+        labels_NC[number, list(video.labels)] = True
+    return labels_NC

@@ -9,11 +9,11 @@ Axes: ``F`` frame, ``H`` ``W`` pixel rows and columns, ``N`` sound sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import av
 import numpy as np
@@ -22,12 +22,39 @@ from av.video.reformatter import VideoReformatter
 
 import trainables.kit.compat  # noqa: F401  # before torchaudio
 from trainables.errors import DecodeError
+from trainables.kit.data.streams import announced_s, is_cut_off, picture_stream, sound_stream
 
-# A file may hold this much less than its header says: headers round, and editors cut between frames.
-SHORTFALL_S = 0.5
-SHORTFALL_SHARE = 0.05
+# A frame that shows for less than this within a part of a file is rounding of its time stamps.
+SLIVER_S = 0.001
+# Sound is decoded from this much before a part: a decoder that starts in the middle needs a block or two to settle.
+SETTLE_S = 0.25
 # Steps in the sound's time stamps below this are rounding of the container's clock; above it they are holes, kept as silence.
 SOUND_HOLE_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a file, in seconds of the file's own clock. The default is all of it."""
+
+    start_s: float = -math.inf
+    end_s: float = math.inf
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of the file."""
+        return math.isinf(self.start_s) and math.isinf(self.end_s)
+
+
+WHOLE = Part()
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown(Generic[Kept]):
+    """What was kept of every frame; frame f is on show from ``edges_s[f]`` to ``edges_s[f + 1]`` (F + 1 values)."""
+
+    frames: list[Kept]
+    edges_s: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,57 +74,87 @@ class Sound:
     start_s: float
 
 
-def decode_picture(path: Path, *, frame_rate: float | Literal["native"], frame_size: int) -> Picture:
-    """All frames, shorter side scaled to ``frame_size``, at their own times or at ``frame_rate`` a second.
+def decode_picture(
+    path: Path, *, frame_rate: float | Literal["native"], frame_size: int, part: Part = WHOLE
+) -> Picture:
+    """:func:`read_picture`, all frames as one array."""
+    shown = read_picture(path, np.asarray, frame_rate=frame_rate, frame_size=frame_size, part=part)
+    return Picture(frames_FHW3=np.stack(shown.frames), edges_s=shown.edges_s)
 
-    A given rate takes the frame that is on show at each multiple of 1 / rate after the first frame's start.
+
+def read_picture(
+    path: Path,
+    keep: Callable[[np.ndarray], Kept],
+    *,
+    frame_rate: float | Literal["native"],
+    frame_size: int,
+    part: Part = WHOLE,
+) -> Shown[Kept]:
+    """What ``keep`` makes of every frame, shorter side scaled to ``frame_size``, at their own times or ``frame_rate`` a second.
+
+    Frames are not held: an encoded clip takes a tenth of the memory, and no second pass over it.
+
+    A given rate takes the frame that is on show at each multiple of 1 / rate after the first frame's start. A part is what
+    is on show during it, as if the file had been cut there; its times stay those of the file.
 
     Raises:
-        DecodeError: missing, not a video, a still, damaged, or cut off before its header's duration.
+        DecodeError: missing, not a video, a still, damaged, cut off before its header's duration, or no frame in ``part``.
     """
     with _opened(path) as container:
-        stream = next((s for s in container.streams.video if not _is_cover(s)), None)
+        stream = picture_stream(container)
         if stream is None:
             raise DecodeError(path, "has no video stream")
         stream.codec_context.thread_count = 1  # files are decoded side by side instead
-        scale, clock = _Scaler(frame_size), _OutputClock(frame_rate, _tick_s(stream))
-        frames: list[np.ndarray] = []
+        scale, clock = _Scaler(frame_size, keep), _OutputClock(frame_rate, _tick_s(stream))
+        frames: list[Kept] = []
         held: av.VideoFrame | None = None
         held_s, end_s, decoded = 0.0, 0.0, 0
+        _seek(container, stream, part.start_s)
         for frame in container.decode(stream):
             start_s = frame.time if frame.time is not None else end_s
             if held is not None:
-                frames += scale(held, times=clock.advance(held_s, start_s))
+                frames += scale(held, times=clock.advance(held_s, start_s, part))
             held, held_s, decoded = frame, start_s, decoded + 1
             end_s = start_s + _duration_s(frame, stream)
+            if start_s >= part.end_s:
+                break
         if held is None or decoded < 2:
             raise DecodeError(path, f"is not a video: it holds {decoded or 'no'} frame{'s' if not decoded else ''}")
-        frames += scale(held, times=clock.advance(held_s, end_s))
-        _check_length(path, stream, container, end_s - clock.times_s[0])
-    return Picture(frames_FHW3=np.stack(frames), edges_s=clock.edges_s(end_s))
+        frames += scale(held, times=clock.advance(held_s, end_s, part))
+        if not frames:
+            raise DecodeError(path, f"has no frame between {part.start_s:g} and {part.end_s:g} s", "correct its part")
+        end_s = min(end_s, part.end_s)
+        _check_length(path, stream, container, part, first_s=clock.times_s[0], end_s=end_s)
+    return Shown(frames=frames, edges_s=clock.edges_s(end_s))
 
 
-def decode_sound(path: Path, *, sample_rate: int) -> Sound | None:
-    """The first sound track as one channel (mean of its channels) at ``sample_rate``; None if the file has none.
+def decode_sound(path: Path, *, sample_rate: int, part: Part = WHOLE) -> Sound | None:
+    """The first sound track as one channel (mean of its channels) at ``sample_rate``; None if there is none (in ``part``).
 
     Raises:
         DecodeError: missing, damaged, or cut off before its header's duration.
     """
     with _opened(path) as container:
-        if not container.streams.audio:
+        stream = sound_stream(container)
+        if stream is None:
             return None
-        stream = container.streams.audio[0]
         to_float = av.AudioResampler(format="fltp")
         pieces: list[tuple[float, np.ndarray]] = []
         rate, end_s = stream.rate, 0.0
+        _seek(container, stream, part.start_s - SETTLE_S)
         for frame in container.decode(stream):
             start_s = frame.time if frame.time is not None else end_s
             channels = np.concatenate([part.to_ndarray() for part in to_float.resample(frame)], axis=1)
             pieces.append((start_s, channels.mean(axis=0) if len(channels) > 1 else channels[0]))
             end_s = start_s + frame.samples / rate
+            if end_s >= part.end_s:
+                break
         if not pieces:
             raise DecodeError(path, "has a sound track from which nothing decodes")
-        _check_length(path, stream, container, end_s - pieces[0][0])
+        pieces = [cut for piece in pieces if (cut := _within(*piece, rate, part)) is not None]
+        if not pieces:
+            return None
+        _check_length(path, stream, container, part, first_s=pieces[0][0], end_s=min(end_s, part.end_s))
     samples_N = torch.from_numpy(_join(pieces, rate))
     if rate != sample_rate:
         samples_N = _resample(samples_N, rate, sample_rate)
@@ -126,8 +183,11 @@ class _OutputClock:
         self.slack_s = min(tick_s, 0.001)
         self.times_s: list[float] = []
 
-    def advance(self, start_s: float, end_s: float) -> int:
+    def advance(self, start_s: float, end_s: float, part: Part) -> int:
         """Number of output frames that show a source frame visible from ``start_s`` to ``end_s``."""
+        if end_s <= part.start_s + SLIVER_S or start_s >= part.end_s - SLIVER_S:
+            return 0
+        start_s, end_s = max(start_s, part.start_s), min(end_s, part.end_s)
         if self.step_s is None:
             self.times_s.append(start_s)
             return 1
@@ -143,19 +203,19 @@ class _OutputClock:
         return np.maximum.accumulate(np.asarray([*self.times_s, last_s]))
 
 
-class _Scaler:
+class _Scaler(Generic[Kept]):
     """Frames to upright RGB arrays of one size.
 
     One converter serves all frames, on one thread: ``frame.reformat`` would set up a new one each time, and starting
     threads for a small frame costs more than it saves (13 us a 64x64 frame, against 94 with threads, 400 anew).
     """
 
-    def __init__(self, frame_size: int) -> None:
-        self.frame_size = frame_size
+    def __init__(self, frame_size: int, keep: Callable[[np.ndarray], Kept]) -> None:
+        self.frame_size, self.keep = frame_size, keep
         self.converter = VideoReformatter()
         self.width = self.height = 0
 
-    def __call__(self, frame: av.VideoFrame, *, times: int) -> list[np.ndarray]:
+    def __call__(self, frame: av.VideoFrame, *, times: int) -> list[Kept]:
         if not times:
             return []
         if not self.width:
@@ -168,12 +228,24 @@ class _Scaler:
         # Phones store the picture lying on its side and the turn (degrees counter-clockwise) beside it.
         turns = round(frame.rotation / 90)
         image_HW3 = rgb.to_ndarray()
-        return [np.rot90(image_HW3, k=turns) if turns else image_HW3] * times
+        return [self.keep(np.rot90(image_HW3, k=turns) if turns else image_HW3)] * times
 
 
-def _is_cover(stream: Any) -> bool:
-    """A picture attached to a sound file is a video stream to FFmpeg."""
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+def _seek(container: Any, stream: Any, start_s: float) -> None:
+    """To the last point before ``start_s`` from which decoding can start; where a file has no such index, nothing moves."""
+    if start_s > 0:
+        with suppress(av.error.FFmpegError):
+            container.seek(int(start_s / stream.time_base), stream=stream)
+
+
+def _within(start_s: float, samples: np.ndarray, rate: int, part: Part) -> tuple[float, np.ndarray] | None:
+    """What of a piece of sound lies within the part, None if nothing does."""
+    length = len(samples)
+    first, last = (
+        min(max(math.ceil((edge_s - start_s) * rate - 0.5), 0), length) if math.isfinite(edge_s) else default
+        for edge_s, default in ((part.start_s, 0), (part.end_s, length))
+    )
+    return (start_s + first / rate, samples[first:last]) if first < last else None
 
 
 def _tick_s(stream: Any) -> float:
@@ -186,20 +258,19 @@ def _duration_s(frame: av.VideoFrame, stream: Any) -> float:
     return float(1 / stream.average_rate) if stream.average_rate else 0.0
 
 
-def _check_length(path: Path, stream: Any, container: Any, decoded_s: float) -> None:
+def _check_length(path: Path, stream: Any, container: Any, part: Part, *, first_s: float, end_s: float) -> None:
     """Decoders may return 7 of 80 frames without an error: compare with what the header announces."""
-    if stream.duration is not None:
-        announced_s = float(stream.duration * stream.time_base)
-    elif stream.metadata.get("DURATION"):  # Matroska: 00:00:08.000000000
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        announced_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    elif container.duration is not None:
-        announced_s = container.duration / av.time_base
-    else:
+    length_s = announced_s(stream, container)
+    if length_s is None:
         return
-    if announced_s - decoded_s > max(SHORTFALL_S, SHORTFALL_SHARE * announced_s):
+    expected_s = length_s
+    if not part.whole:
+        begins_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
+        expected_s = min(begins_s + length_s, part.end_s) - max(begins_s, part.start_s)
+    if is_cut_off(end_s - first_s, expected_s):
         raise DecodeError(
-            path, f"is cut off: {decoded_s:.2f} s of {stream.type} decode, its header announces {announced_s:.2f} s"
+            path,
+            f"is cut off: {end_s - first_s:.2f} s of {stream.type} decode, its header announces {expected_s:.2f} s",
         )
 
 

@@ -14,7 +14,7 @@ from trainables.kit.data.splits import Splits, complete_splits
 def fingerprint(
     videos: Sequence[Video], splits: Splits, cache: Path | None = None, on_progress: Progress | None = None
 ) -> str:
-    """Hash over ids, labels, splits and the content of every file, in hex.
+    """Hash over ids, labels, splits, parts and the content of every file, in hex.
 
     Neither the order of lines nor the place of the files enters. ``cache`` is where file hashes are remembered
     (default: the user's cache folder), so that a second call reads no video.
@@ -22,7 +22,10 @@ def fingerprint(
     ordered = sorted(videos, key=lambda video: video.id)
     digests = hash_files([video.path for video in ordered], cache or default_cache(), on_progress)
     rows = [
-        [video.id, video.label, video.label_name, splits.assignment[video.id], digest]
+        [
+            *(video.id, list(video.labels), list(video.label_names), splits.assignment[video.id], digest),
+            *(video.start_s, video.end_s),
+        ]
         for video, digest in zip(ordered, digests, strict=True)
     ]
     return hash_json(rows)

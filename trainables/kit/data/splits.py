@@ -2,7 +2,7 @@
 
 With none or one of the names given, all videos are divided anew, 80/10/10. With ``train`` and one other, the third is
 carved from ``train`` as 10 % of it. The division is seeded, keeps the shares of every label, and never tears a ``group``
-apart.
+(or, where none is named, the parts of one file) apart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +41,10 @@ class Splits:
     def ids(self, split: str) -> tuple[str, ...]:
         """Ids of one split, sorted."""
         return tuple(sorted(name for name, where in self.assignment.items() if where == split))
+
+    def write_into(self, videos: Sequence[Video]) -> list[Video]:
+        """The videos, each with its split."""
+        return [replace(video, split=self.assignment[video.id]) for video in videos]
 
 
 def complete_splits(videos: Sequence[Video], seed: int) -> Splits:
@@ -91,23 +95,24 @@ def record_splits(splits: Splits, folder: Path) -> Path:
 def _divide(videos: Sequence[Video], shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """Greedy: groups in random order, the largest first, each to the split that lacks most of its labels.
 
-    A video without a group is a group of one. Ties go to the split that lacks most videos in all.
+    Ties go to the split that lacks most videos in all.
     """
-    groups: dict[tuple[str, str], list[Video]] = defaultdict(list)
+    groups: dict[str, list[Video]] = defaultdict(list)
     for video in sorted(videos, key=lambda video: video.id):
-        groups[("group", video.group) if video.group is not None else ("id", video.id)].append(video)
+        groups[video.source].append(video)
     members = list(groups.values())
     order = sorted(np.random.default_rng([seed, 1]).permutation(len(members)), key=lambda i: -len(members[i]))
-    labels = Counter(video.label for video in videos)
+    labels = Counter(label for video in videos for label in video.labels)
     lacking = {name: {label: share * count for label, count in labels.items()} for name, share in shares.items()}
     total = {name: share * len(videos) for name, share in shares.items()}
     assignment = {}
     for index in order:
         group = members[index]
-        need = {name: sum(lacking[name][video.label] for video in group) for name in shares}
+        need = {name: sum(lacking[name][label] for video in group for label in video.labels) for name in shares}
         best = max(shares, key=lambda name: (round(need[name], 9), total[name]))
         for video in group:
             assignment[video.id] = best
-            lacking[best][video.label] -= 1
+            for label in video.labels:
+                lacking[best][label] -= 1
         total[best] -= len(group)
     return assignment

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from trainables.contract import Json, Stage, StageJob, System, SystemConfig
 
 # Raised when the engine itself trains or measures differently: every key changes, nothing old is reused.
-ENGINE_RECIPE = 1
+ENGINE_RECIPE = 2
 _KEY_CHARS = 20  # 80 bits: no collision among a billion stages
 
 
@@ -47,7 +47,9 @@ def stage_jobs(
     jobs: dict[str, StageJob] = {}
     for stage in stages:
         parents = {name: jobs[name].key for name in stage.after}
-        key = stage_key(system_reference(system), stage, data_fingerprint=fingerprint, seed=seed, ranks=ranks, parents=parents)
+        key = stage_key(
+            system_reference(system), stage, data_fingerprint=fingerprint, seed=seed, ranks=ranks, parents=parents
+        )
         jobs[stage.name] = StageJob(
             key=key,
             system=system_reference(system),

@@ -55,6 +55,11 @@ class PairedOptimiser:
         self.torch.step()
         self.steps += 1
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What it updates."""
+        return [p for group in self.torch.param_groups for p in group["params"]]
+
     def zero_grad(self) -> None:
         self.torch.zero_grad(set_to_none=True)
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 
-def mean_average_precision(logits_BC: np.ndarray, label_B: np.ndarray) -> float:
-    """Macro mean average precision of the softmax over the classes that occur (the papers' mAP), in [0, 1]."""
+def mean_average_precision(logits_BC: np.ndarray, truth_BC: np.ndarray) -> float:
+    """Macro mean average precision of the softmax over the classes that occur (the papers' mAP), in [0, 1].
+
+    ``truth_BC``: multi-hot true classes.
+    """
     shifted_BC = np.asarray(logits_BC, np.float64) - np.max(logits_BC, axis=1, keepdims=True)
     probability_BC = np.exp(shifted_BC) / np.exp(shifted_BC).sum(1, keepdims=True)
-    classes = np.unique(label_B)
-    return float(np.mean([average_precision(probability_BC[:, c], np.asarray(label_B) == c) for c in classes]))
+    classes = np.flatnonzero(truth_BC.any(0))
+    return float(np.mean([average_precision(probability_BC[:, c], truth_BC[:, c]) for c in classes]))
 
 
 def average_precision(score_B: np.ndarray, positive_B: np.ndarray) -> float:

@@ -1,16 +1,21 @@
-"""Fill a :class:`ModalityReplay` by one inference pass, in any decision mode."""
+"""Fill a :class:`ModalityReplay` by one inference pass, in any decision mode, on all ranks together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.contract import CONVENTIONS, Batch, CostTable
+from trainables.contract import CONVENTIONS, Batch, CostTable, Share
+from trainables.errors import StageFailed
 from trainables.kit.measure.replay import ModalityReplay
+from trainables.kit.noise import keys, mix, uniform
+
+POLICY_MODES = ("policy", "sampled")  # the policy runs, and is charged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,50 +30,88 @@ class SegmentOutput:
     present_BSM: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What was found of one video."""
+
+    probability_SM: np.ndarray
+    logits_SMC: np.ndarray
+    present_SM: np.ndarray
+    label: int
+    labels_C: np.ndarray | None
+
+
 def modality_replay(
     forward: Callable[[Batch], SegmentOutput],
-    batches: Iterable[Batch],
+    batches: Generator[Batch],
     *,
     modalities: Sequence[str],
     video_ids: Sequence[str],
     cost: CostTable,
     mode: str,
     seed: int,
+    share: Share,
 ) -> ModalityReplay:
-    """Run ``forward`` over every batch and lay the rows down by video.
+    """Run ``forward`` over this rank's ``batches``, gather the rows of all ranks and lay them down by video.
 
-    ``mode``: ``policy``; ``all_on``; ``random`` (each segment of each modality with probability one half, drawn from
-    ``seed``); ``only.NAME``. In the forced modes no policy runs, so none is charged.
+    ``mode``: ``policy``; ``sampled`` (decisions drawn with the policy's probabilities); ``all_on`` and ``fused.NAME``;
+    ``random`` (each segment of each modality with probability one half,
+    a function of ``seed`` and the video's place in the split); ``only.NAME``. In the forced modes no policy runs, so none is
+    charged.
+
+    Raises:
+        StageFailed: a number is not finite; on every rank.
     """
-    rows: dict[int, list[np.ndarray]] = {}
-    for batch in batches:
-        output = forward(batch)
-        probability = output.probability_BSM.float().cpu().numpy()
-        logits = output.logits_BSMC.float().cpu().numpy()
-        present = output.present_BSM.cpu().numpy()
-        label = batch.label_B.cpu().numpy()
-        for i, index in enumerate(batch.index_B.tolist()):
-            rows[index] = [probability[i], logits[i], present[i], label[i]]  # a padded duplicate lands on its own row
-    assert len(rows) == len(video_ids), f"{len(video_ids)} videos asked for, {len(rows)} measured"
-    columns = [np.stack([rows[index][column] for index in sorted(rows)]) for column in range(4)]
+    mine: dict[int, _Row] = {}
+    with closing(batches):
+        for batch in batches:
+            mine |= _rows(forward(batch), batch)
+    rows = share.gather(mine)
+    assert list(rows) == list(range(len(video_ids))), f"{len(video_ids)} videos asked for, measured: {list(rows)}"
+    probability_BSM = np.stack([row.probability_SM for row in rows.values()])
+    logits_BSMC = np.stack([row.logits_SMC for row in rows.values()])
+    if not (np.isfinite(probability_BSM).all() and np.isfinite(logits_BSMC).all()):
+        raise StageFailed("the network's outputs on validation or test are not finite; lower the learning rate")
+    labels = [row.labels_C for row in rows.values()]
     return ModalityReplay(
         modalities=tuple(modalities),
-        probability_BSM=_forced(columns[0], tuple(modalities), mode, seed),
-        logits_BSMC=columns[1],
-        present_BSM=columns[2].astype(bool),
-        label_B=columns[3],
+        probability_BSM=_forced(probability_BSM, tuple(modalities), mode, seed),
+        logits_BSMC=logits_BSMC,
+        present_BSM=np.stack([row.present_SM for row in rows.values()]).astype(bool),
+        label_B=np.array([row.label for row in rows.values()], np.int64),
+        labels_BC=np.stack(several) if (several := [row for row in labels if row is not None]) else None,
         video_ids=tuple(video_ids),
-        cost=cost if mode == "policy" else replace(cost, always_macs=dict.fromkeys(CONVENTIONS, 0)),
+        sampled=mode == "sampled",
+        cost=cost if mode in POLICY_MODES else replace(cost, always_macs=dict.fromkeys(CONVENTIONS, 0)),
     )
 
 
+def _rows(output: SegmentOutput, batch: Batch) -> dict[int, _Row]:
+    probability_BSM = output.probability_BSM.float().cpu().numpy()
+    logits_BSMC = output.logits_BSMC.float().cpu().numpy()
+    present_BSM = output.present_BSM.cpu().numpy()
+    labels_BC = None if batch.labels_BC is None else batch.labels_BC.cpu().numpy().astype(bool)
+    return {
+        index: _Row(
+            probability_SM=probability_BSM[b],
+            logits_SMC=logits_BSMC[b],
+            present_SM=present_BSM[b],
+            label=label,
+            labels_C=None if labels_BC is None else labels_BC[b],
+        )
+        for b, (index, label) in enumerate(zip(batch.index_B.tolist(), batch.label_B.tolist(), strict=True))
+    }
+
+
 def _forced(probability_BSM: np.ndarray, modalities: tuple[str, ...], mode: str, seed: int) -> np.ndarray:
-    if mode == "policy":
+    if mode in POLICY_MODES:
         return probability_BSM
-    if mode == "all_on":
+    if mode == "all_on" or mode.startswith("fused."):
         return np.ones_like(probability_BSM)
     if mode == "random":
-        return (torch.rand(probability_BSM.shape, generator=torch.Generator().manual_seed(seed)) < 0.5).float().numpy()
+        videos, segments, count = probability_BSM.shape
+        key_BS = keys(mix(seed), torch.arange(videos)[:, None], torch.arange(segments))
+        return (uniform(key_BS, count) < 0.5).float().numpy()
     assert mode.startswith("only."), f"unknown decision mode {mode!r}"
     only_M = np.array([name == mode.removeprefix("only.") for name in modalities], np.float32)
     return np.broadcast_to(only_M, probability_BSM.shape).copy()

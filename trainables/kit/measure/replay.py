@@ -15,7 +15,14 @@ import numpy as np
 from trainables.contract import CONVENTIONS, Convention, CostTable, Scored
 
 DEFAULT_THRESHOLD = 0.5
+JOINT_THRESHOLD = "threshold.joint"  # the knob of a policy that decides on all modalities together
+DRAW = "draw"
 _CHUNK_BYTES = 64 * 2**20
+
+
+def threshold_of(setting: Mapping[str, float], modality: str) -> float:
+    """The threshold of a modality's probability: its own knob, else that of a joint decision, else one half."""
+    return setting.get(f"threshold.{modality}", setting.get(JOINT_THRESHOLD, DEFAULT_THRESHOLD))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +31,9 @@ class ModalityReplay:
 
     ``probability_BSM``: policy's probability of use. ``logits_BSMC``: segment logits, already times the fusion weight.
     ``present_BSM``: False where the file has no such signal: never used, never charged. A forced mode (all on, random)
-    is stored as probabilities 0 and 1, so that every threshold gives the forced decision.
+    is stored as probabilities 0 and 1, so that every threshold gives the forced decision. ``sampled``: decisions are drawn
+    with these probabilities instead of by a threshold; the setting ``{"draw": n}`` is the n-th draw. ``labels_BC``: multi-hot,
+    where videos have several labels.
     """
 
     modalities: tuple[str, ...]
@@ -34,11 +43,30 @@ class ModalityReplay:
     label_B: np.ndarray
     video_ids: tuple[str, ...]
     cost: CostTable
+    sampled: bool = False
+    labels_BC: np.ndarray | None = None
+
+    @property
+    def truth_BC(self) -> np.ndarray:
+        """Multi-hot true classes."""
+        return (
+            np.eye(self.logits_BSMC.shape[-1], dtype=bool)[self.label_B] if self.labels_BC is None else self.labels_BC
+        )
 
     def use(self, setting: Mapping[str, float]) -> np.ndarray:
         """``use_BSM``: probability above the modality's threshold (knob ``threshold.NAME``, default 0.5), and present."""
-        thresholds_M = np.array([setting.get(f"threshold.{name}", DEFAULT_THRESHOLD) for name in self.modalities])
-        return (self.probability_BSM > thresholds_M) & self.present_BSM
+        levels = [self._level(setting, name) for name in self.modalities]
+        return np.stack([self._use_BS(m, level) for m, level in enumerate(levels)], -1)
+
+    def _level(self, setting: Mapping[str, float], modality: str) -> float:
+        """What tells one choice for a modality from another: its threshold, or the number of the draw."""
+        return setting.get(DRAW, 0) if self.sampled else threshold_of(setting, modality)
+
+    def _use_BS(self, m: int, level: float) -> np.ndarray:
+        limit_BS = np.full(self.probability_BSM.shape[:2], level, np.float32)
+        if self.sampled:  # Gumbel's hard draw is 1 with just this probability, whatever the temperature
+            limit_BS = np.random.default_rng([int(level), m]).random(limit_BS.shape, np.float32)
+        return (self.probability_BSM[:, :, m] > limit_BS) & self.present_BSM[:, :, m]
 
     def video_logits(self, setting: Mapping[str, float]) -> np.ndarray:
         """``logits_BC``: mean over all segments of the sum of the used modalities; nothing used gives zeros."""
@@ -48,33 +76,33 @@ class ModalityReplay:
     def score(self, settings: Sequence[Mapping[str, float]]) -> Scored:
         """Score every setting. Separated by modality: each distinct threshold is summed once, then combined."""
         count, (videos, segments, _, classes) = len(settings), self.logits_BSMC.shape
-        correct_PB = np.empty((count, videos), bool)
+        correct_PB, truth_BC = np.empty((count, videos), bool), self.truth_BC
         rate_PB = {name: np.empty((count, videos), np.float32) for name in self.modalities}
-        sums, rates = self._by_threshold(settings)
+        sums, rates = self._by_level(settings)
         step = max(1, _CHUNK_BYTES // (4 * videos * classes))
         for start in range(0, count, step):
             chunk = range(start, min(start + step, count))
             total_PBC = np.zeros((len(chunk), videos, classes), np.float32)
             for name in self.modalities:
-                values = [settings[p].get(f"threshold.{name}", DEFAULT_THRESHOLD) for p in chunk]
-                total_PBC += np.stack([sums[name][value] for value in values])
-                rate_PB[name][list(chunk)] = np.stack([rates[name][value] for value in values])
-            correct_PB[list(chunk)] = total_PBC.argmax(-1) == self.label_B
+                levels = [self._level(settings[p], name) for p in chunk]
+                total_PBC += np.stack([sums[name][level] for level in levels])
+                rate_PB[name][list(chunk)] = np.stack([rates[name][level] for level in levels])
+            correct_PB[list(chunk)] = truth_BC[np.arange(videos), total_PBC.argmax(-1)]
         return Scored(
             correct_PB=correct_PB,
             gmacs_PB={convention: self._gmacs(convention, rate_PB, segments) for convention in CONVENTIONS},
             rate_PB=rate_PB,
         )
 
-    def _by_threshold(self, settings: Sequence[Mapping[str, float]]) -> tuple[dict, dict]:
+    def _by_level(self, settings: Sequence[Mapping[str, float]]) -> tuple[dict, dict]:
         sums: dict[str, dict[float, np.ndarray]] = {}
         rates: dict[str, dict[float, np.ndarray]] = {}
         for m, name in enumerate(self.modalities):
             sums[name], rates[name] = {}, {}
-            for value in {setting.get(f"threshold.{name}", DEFAULT_THRESHOLD) for setting in settings}:
-                use_BS = (self.probability_BSM[:, :, m] > value) & self.present_BSM[:, :, m]
-                sums[name][value] = np.einsum("bsc,bs->bc", self.logits_BSMC[:, :, m], use_BS.astype(np.float32))
-                rates[name][value] = use_BS.mean(1, dtype=np.float32)
+            for level in {self._level(setting, name) for setting in settings}:
+                use_BS = self._use_BS(m, level)
+                sums[name][level] = np.einsum("bsc,bs->bc", self.logits_BSMC[:, :, m], use_BS.astype(np.float32))
+                rates[name][level] = use_BS.mean(1, dtype=np.float32)
         return sums, rates
 
     def _gmacs(self, convention: Convention, rate_PB: Mapping[str, np.ndarray], segments: int) -> np.ndarray:
@@ -86,11 +114,13 @@ class ModalityReplay:
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays; strings as UTF-8 bytes, so that they fit into safetensors."""
         names = "\n".join([*self.modalities, *self.video_ids]).encode()
-        return {
+        several = {} if self.labels_BC is None else {"labels_BC": self.labels_BC.astype(np.uint8)}
+        return several | {
             "probability_BSM": self.probability_BSM.astype(np.float32),
             "logits_BSMC": self.logits_BSMC.astype(np.float32),
             "present_BSM": self.present_BSM.astype(np.uint8),
             "label_B": self.label_B.astype(np.int64),
+            "sampled": np.array([self.sampled], np.uint8),
             "names": np.frombuffer(names, np.uint8).copy(),
             "macs": np.array(
                 [
@@ -121,6 +151,8 @@ class ModalityReplay:
             logits_BSMC=arrays["logits_BSMC"],
             present_BSM=arrays["present_BSM"].astype(bool),
             label_B=arrays["label_B"],
+            labels_BC=arrays["labels_BC"].astype(bool) if "labels_BC" in arrays else None,
+            sampled=bool(arrays["sampled"][0]),
             video_ids=tuple(names[modality_count:]),
             cost=cost,
         )

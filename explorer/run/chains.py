@@ -1,4 +1,4 @@
-"""Which baselines of a sweep have been trained. They are jobs like others, with the driver as their subscriber."""
+"""Which named chains of a run have been trained: baselines, rows of a table. Jobs like others; the driver subscribes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from explorer.run.events import Event, Kind
 from trainables.contract import StageJob
 
 
-class BaselineWatch:
-    """Learns from the events how each baseline (name -> chain of jobs) ends."""
+class ChainWatch:
+    """Learns from the events how each chain (name -> its jobs) ends."""
 
     def __init__(self, chains: Mapping[str, tuple[StageJob, ...]]) -> None:
         self._waiting = {name: {job.key for job in jobs} for name, jobs in chains.items()}
@@ -18,7 +18,7 @@ class BaselineWatch:
 
     @property
     def open(self) -> bool:
-        """Whether some baseline has not ended."""
+        """Whether some chain has not ended."""
         return bool(self._waiting)
 
     def on_event(self, event: Event) -> None:
@@ -30,7 +30,7 @@ class BaselineWatch:
             self._errors[event.key] = f"stage {event.stage} failed: {event.data['error']}"
 
     def newly_ended(self) -> list[tuple[str, str | None]]:
-        """Name, and the error if it failed, of the baselines that ended since the last call."""
+        """Name, and the error if it failed, of the chains that ended since the last call."""
         ended: list[tuple[str, str | None]] = []
         for name, keys in list(self._waiting.items()):
             errors = [self._errors[key] for key in keys if key in self._errors]

@@ -1,0 +1,44 @@
+"""Progress of work on files: a bar on a terminal, a line now and then elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainables.kit.data.hashing import Progress
+
+PLAIN_LINE_S = 2.0  # where output is no terminal: a line at most this often
+
+
+@contextmanager
+def progress_of(what: str, *, shown: bool = True) -> Iterator[Progress | None]:
+    """A function to call with how many of how many are done; None where nothing is to be shown."""
+    if not shown:
+        yield None
+    elif not sys.stderr.isatty():
+        yield _plain(what)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _plain(what: str) -> Progress:
+    last_s = -PLAIN_LINE_S
+
+    def show(done: int, total: int) -> None:
+        nonlocal last_s
+        if done == total or time.monotonic() - last_s >= PLAIN_LINE_S:
+            sys.stderr.write(f"{what} {done}/{total}\n")
+            last_s = time.monotonic()
+
+    return show

@@ -1,0 +1,55 @@
+"""A folder of class folders, also below a folder for each split: ``train/bowling/a.mp4``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from trainables.errors import UserError
+from trainables.kit.data.importers.entry import Entry, FileName, Item, LeftOut, Options, Unresolved
+from trainables.kit.data.importers.files import is_video, walk
+from trainables.kit.data.importers.text import SPLIT_NAMES
+
+
+class Folders:
+    """See the module."""
+
+    about = "a folder of class folders, or of train, val, test with class folders in them"
+
+    def recognises(self, source: Path) -> bool:
+        """Any folder."""
+        return source.is_dir()
+
+    def read(self, sources: Sequence[Path], options: Options) -> Iterator[Item]:
+        """Every video file below a class folder. What is no video is counted, a class folder without any is told."""
+        for source in sources:
+            if not source.is_dir():
+                raise UserError(f"a folder of class folders must be a folder, got {source}")
+            inside = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
+            splits = {path: SPLIT_NAMES[path.name.casefold()] for path in inside if path.name.casefold() in SPLIT_NAMES}
+            if splits and len(splits) == len(inside):
+                for folder, split in splits.items():
+                    yield from self._classes(folder, source, split)
+            else:
+                yield from self._classes(source, source, None)
+
+    def classes(self, sources: Sequence[Path]) -> None:
+        """The folders' names, which the entries bring along."""
+
+    def _classes(self, folder: Path, source: Path, split: str | None) -> Iterator[Item]:
+        for place in sorted(folder.iterdir()):
+            if not place.is_dir():
+                yield LeftOut(where=str(place.relative_to(source)), rule="no_video_file", detail="beside class folders")
+                continue
+            found = False
+            for path in walk(place):
+                inside = path.relative_to(source)
+                if not is_video(path):
+                    yield LeftOut(where=str(inside), rule="no_video_file", detail="not the extension of a video")
+                    continue
+                found = True
+                file = FileName(name=str(path.absolute()))
+                yield Entry(where=str(inside), id=str(inside), files=(file,), labels=(place.name,), split=split)
+            if not found and not place.name.startswith("."):
+                where = str(place.relative_to(source))
+                yield Unresolved(where=where, id=place.name, trouble="no_file", detail="a class folder without a video")
