@@ -35,6 +35,8 @@ def test_every_explorer_command_of_the_readme_runs(tmp_path):
     assert {words[1] for words in commands} >= {"data", "plan", "sweep", "front", "pick", "predict", "cost"}
     for words in commands:
         shorter = [x for o in SHORTER for x in ("-o", o)] if words[1] == "sweep" else []
+        if words[1] == "reproduce":
+            shorter = ["--seeds", "1", *(x for o in SHORTER if o.startswith("stages") for x in ("-o", o))]
         done = subprocess.run(
             [sys.executable, "-m", "explorer.cli.app", *words[1:], *shorter],
             cwd=tmp_path,

@@ -9,7 +9,7 @@ import typer
 
 MEANINGS = {
     "paper": "convolutions and the policy's LSTM, as the authors count",
-    "full": "every convolution, linear layer and LSTM cell that runs",
+    "full": "every multiplication of a network that runs",
 }
 
 

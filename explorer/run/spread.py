@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK = 8  # files a task: seconds of work, so that little is repeated and progress is seen
 AHEAD = 2  # tasks handed out a core
+ANSWER_S = 10.0
 
 
 @contextmanager
@@ -26,8 +28,10 @@ def spread_over(address: str) -> Iterator[Make]:
     Raises:
         UserError: there is none.
     """
-    before = os.environ.get("RAY_ADDRESS")
-    os.environ["RAY_ADDRESS"] = address
+    _require_answer(address)
+    before = os.environ.pop("RAY_ADDRESS", None)
+    if address != "local":
+        os.environ["RAY_ADDRESS"] = address
     try:
         with ExitStack() as stack:
             try:
@@ -36,23 +40,35 @@ def spread_over(address: str) -> Iterator[Make]:
                 raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
             yield _make
     finally:
-        if before is None:
-            del os.environ["RAY_ADDRESS"]
-        else:
+        os.environ.pop("RAY_ADDRESS", None)
+        if before is not None:
             os.environ["RAY_ADDRESS"] = before
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself tries for six minutes to reach a host and port at which nothing answers, and talks about it."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return  # a word (auto, local), or a client's URL
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
 
 
 def _make(cache: ClipCache, files: Mapping[str, Source]) -> Iterator[str | None]:
     """One answer a file, as :data:`trainables.kit.data.cache.Make` promises."""
     import ray
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     from trainables.kit.data.cache import decode_all
 
-    task = ray.remote(num_cpus=1, scheduling_strategy="SPREAD", max_retries=0)(_decode)
+    task = ray.remote(num_cpus=1, scheduling_strategy="SPREAD", max_retries=1)(_decode)
     config = cache.config.model_dump(mode="json")
     left = iter(files.items())
     chunks = list(iter(lambda: dict(islice(left, CHUNK)), {}))[::-1]
     most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    died = (WorkerCrashedError, NodeDiedError, OutOfMemoryError)
     running: dict[Any, dict[str, Source]] = {}
     good: list[str] = []
     while chunks or running:
@@ -63,7 +79,7 @@ def _make(cache: ClipCache, files: Mapping[str, Source]) -> Iterator[str | None]
         chunk = running.pop(done)
         try:
             answers = ray.get(done)
-        except ray.exceptions.RaySystemError as error:  # its process or node died
+        except died as error:  # its process or node died
             if len(chunk) == 1:
                 (source,) = chunk.values()
                 answers = dict.fromkeys(

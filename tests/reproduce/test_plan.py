@@ -40,10 +40,11 @@ def test_rows_share_unimodal_nets_and_warmup(clips: Path) -> None:
     stages = distinct_stages(plan.chains)
     assert sorted(s.name for s in stages) == sorted(
         2 * ["unimodal.rgb", "unimodal.audio", "weighted_fusion", "warmup", "joint", "finetune"]
+        + 2 * ["random_train.joint", "random_train", "random_test", "random_both"]
     )
     by_name = {(s.name, s.key): s for s in stages}
     unimodal = next(s for (name, _), s in by_name.items() if name == "unimodal.rgb")
-    assert len(unimodal.baselines) == 3  # alone, in the fusion, in AdaMML
+    assert len(unimodal.baselines) == 6  # alone, in the fusion, in AdaMML, in each random policy
 
 
 def test_mixes_of_table_7_share_each_modalitys_net(clips: Path) -> None:

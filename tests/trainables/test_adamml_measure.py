@@ -83,3 +83,32 @@ def test_only_what_a_mode_needs_is_read_and_a_stand_in_is_no_site(mode, asked, r
         scored = table.score([{}])
         assert {name: float(rate.mean()) for name, rate in scored.rate_PB.items()} == pytest.approx(rates)
         assert table.video_logits({}).any()
+
+
+def measured(config: AdaMMLConfig, mode: str):
+    torch.manual_seed(0)
+    model = AdaMML(config, CLASSES).eval()
+    with torch.no_grad():
+        return AdaMMLSystem().replay(model, config, NoiseData(config), "val", mode=mode, seed=0, share=Ranks())
+
+
+def test_fc2_is_charged_its_own_linear_layers_instead_of_the_networks():
+    config = tiny_config({"data": {"modalities": ["rgb", "audio"]}})
+    fc2, weighted = (measured(config, mode).score([{}]).gmacs_PB for mode in ("fused.fc2", "fused.weighted"))
+    features = 96 + 64
+    extra = features * 128 + 128 * CLASSES - features * CLASSES
+    segments = config.data.segments.test
+    np.testing.assert_allclose(fc2["full"] - weighted["full"], extra * segments / 1e9, rtol=1e-6)
+    np.testing.assert_allclose(fc2["paper"], weighted["paper"])
+
+
+def test_drawn_test_decisions_use_the_policys_probabilities_and_charge_it():
+    config = tiny_config({"test_decisions": "sample"})
+    system = AdaMMLSystem()
+    assert {stage.mode for stage in system.stages(config) if stage.name in ("joint", "finetune")} == {"sampled"}
+    drawn, by_threshold = measured(config, "sampled"), measured(config, "policy")
+    np.testing.assert_array_equal(drawn.probability_BSM, by_threshold.probability_BSM)
+    assert drawn.cost == by_threshold.cost
+    rates = drawn.score(system.default_settings(config)).rate_PB["rgb"].mean(1)
+    assert len(rates) == 8 and len(set(rates.tolist())) > 1
+    assert rates.mean() == pytest.approx(drawn.probability_BSM[..., 0].mean(), abs=0.1)

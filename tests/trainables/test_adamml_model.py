@@ -1,5 +1,7 @@
 """AdaMML's networks and training steps, on random inputs and closed forms."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -69,8 +71,6 @@ def test_an_absent_modality_is_never_used(model):
 
 @pytest.mark.parametrize("stage", ["warmup", "random_both", "random_train.joint"])
 def test_a_video_gets_the_same_decisions_whatever_batch_it_is_in(model, stage):
-    from dataclasses import replace
-
     from trainables.adamml.steps import _decisions, segment_keys
 
     model.eval()
@@ -134,3 +134,23 @@ def test_paper_preset_takes_a_policy_step_on_one_short_video():
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in model.policy.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("mode", ["sparse", "dense"])
+@pytest.mark.parametrize(
+    ("stage", "pass_name"), [("unimodal.rgb", "recognition"), ("warmup", "recognition"), ("joint", "policy")]
+)
+def test_a_step_in_bfloat16_gives_float32_gradients_near_those_of_float32(mode, stage, pass_name):
+    config = tiny_config({"compute": {"mode": mode}})
+    batch = random_batch(config, videos=4, segments=3)
+    if stage.startswith("unimodal."):
+        batch = replace(batch, present_BSM=batch.present_BSM[..., :1])
+    losses = []
+    for enabled in (False, True):
+        model = new_model(config).eval()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled, cache_enabled=False):
+            loss = step(model, config, batch, context(stage, pass_name)).total
+        loss.backward()
+        assert all(p.grad.dtype == torch.float32 for p in model.parameters() if p.grad is not None)
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

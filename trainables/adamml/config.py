@@ -165,7 +165,7 @@ class ComputeConfig(SystemConfig):
 
     ``mode``: ``sparse`` runs a recognition net only on the segments that use it; ``dense`` on all and multiplies by 0, as
     the authors' release does (batch statistics then see the skipped segments too). ``accumulate``: parts that a batch is
-    computed in. ``precision``: ``bfloat16`` is autocast. ``compile``: torch.compile of the recognition nets.
+    computed in. ``precision``: ``bfloat16`` is autocast. ``compile``: torch.compile of the networks, on GPUs.
     """
 
     mode: Literal["sparse", "dense"] = "sparse"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML
-from trainables.contract import Batch, CostTable, Data, Share
+from trainables.contract import Batch, Convention, CostTable, Data, Share
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.measure.modality import POLICY_MODES, SegmentOutput, modality_replay
 from trainables.kit.measure.replay import ModalityReplay
@@ -64,7 +65,7 @@ def replay(
         share=share,
         device=device,
     )
-    return modality_replay(
+    table = modality_replay(
         forward,
         batches,
         modalities=config.data.modalities,
@@ -74,6 +75,15 @@ def replay(
         seed=seed,
         share=share,
     )
+    if mode == "fused.fc2":  # two linear layers for every segment, in the place of the recognition nets' own
+        always_macs: dict[Convention, int] = {"paper": 0, "full": _fc2_macs(net)}
+        return replace(table, cost=replace(table.cost, always_macs=always_macs))
+    return table
+
+
+def _fc2_macs(net: AdaMML) -> int:
+    heads = sum(m.numel() for name, m in net.recognition.named_parameters() if name.endswith("head.weight"))
+    return sum(m.numel() for name, m in net.fusion["fc2"].named_parameters() if name.endswith("weight")) - heads
 
 
 def _contributions(

@@ -43,7 +43,8 @@ class AdaMML(nn.Module):
         with own_seed("fusion.fc2"):
             dims = [net.backbone.dim for net in nets.values()]
             self.fusion["fc2"] = FC2Fusion(dims, config.recognition.fc2_hidden, classes)
-        if config.compute.compile:
+        # On GPUs only: torch 2.13's compiler for CPUs crashes the process in the backward pass of small_conv.
+        if config.compute.compile and torch.cuda.is_available():
             for net in (*self.recognition.values(), self.policy):
                 net.compile()
 

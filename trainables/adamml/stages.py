@@ -170,9 +170,14 @@ def _stage(
         modalities=modalities or (*config.data.modalities, *config.data.also),
         accumulate=config.compute.accumulate,
         precision=config.compute.precision,
-        depends={**depends, "compute": config.compute.mode},
+        depends={**depends, "compute": config.compute.mode} if _skips_segments(name) else depends,
         **declared,
     )
+
+
+def _skips_segments(name: str) -> bool:
+    """Whether the stage's recognition trains on what was chosen, so that sparse and dense differ in batch statistics."""
+    return not name.startswith("unimodal.") and fusion_of(name) is None
 
 
 def _policy_mode(config: AdaMMLConfig) -> str:
