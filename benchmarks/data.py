@@ -4,7 +4,8 @@
 
 Training batches, sound and augmentation included, come (a) from the cache and (b) from an assembler that decodes every video
 anew, on the same draws. ``cached_over_memory_read``: how much longer the cache takes than copying, in memory, the bytes that
-the batch's inputs hold in the cache (crops of 8-bit pixels, 16-bit spectrograms). ``prepare_over_decode_resize``: building
+the batch's inputs hold in the cache (crops of 8-bit pixels, 16-bit spectrograms). ``read_over_decode``: pictures alone,
+without what follows for both alike (scaling, mirroring, normalisation). ``prepare_over_decode_resize``: building
 the JPEG cache of frames, against a bare loop that decodes the same files and scales every frame to RGB, on the same cores;
 neither hashes. All are timed in turns, and the fastest turn of each counts: other work on the machine only ever adds.
 
@@ -125,6 +126,19 @@ def loading(config: DataConfig, cache: Path, batch_size: int, turns: int) -> dic
         asked = {"modalities": MODALITIES, "segments": segments, "batch_size": batch_size}
         return next(iter(source.train_batches(**asked, draw=(0, turn, 0))))  # type: ignore[arg-type]
 
+    def read(turn: int) -> None:
+        """The pictures of as many segments, from the cache: no sound, no augmentation, no normalisation."""
+        clips = data._assembler.clips
+        draw = np.random.default_rng(turn)
+        shape = (batch_size, segments, config.segments.frames)
+        videos_B = draw.permutation(len(videos))[:batch_size]
+        index = draw.integers(0, clips.frames_N[videos_B][:, None, None], (len(videos_B), *shape[1:]))
+        clips.pictures("frames", videos_B, index)
+
+    def decode(turn: int) -> None:
+        for source in sources[:batch_size]:
+            decode_frames(source, raw)
+
     held = batch(data, 0)
     count = len(held.label_B)
     pixels = np.ones(held.inputs["rgb"].numel(), dtype=np.uint8)
@@ -133,11 +147,14 @@ def loading(config: DataConfig, cache: Path, batch_size: int, turns: int) -> dic
         {
             "cached": lambda turn: batch(data, turn),
             "decoded": lambda turn: batch(slow, turn),
+            "read": read,
+            "decode": decode,
             "memory": lambda turn: (pixels.copy(), sound.copy()),
         },
         turns,
     )
-    return {name: seconds / count for name, seconds in best.items()}
+    videos_in = {"read": min(batch_size, len(videos)), "decode": min(batch_size, len(videos))}
+    return {name: seconds / videos_in.get(name, count) for name, seconds in best.items()}
 
 
 def preparing(manifest: Path, folder: Path, turns: int) -> dict[str, float]:
@@ -235,6 +252,7 @@ def measure(folder: Path, *, clips: int, seconds: float, turns: int) -> dict[str
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "cached_over_decoding": {name: round(s["decoded"] / s["cached"], 2) for name, s in load.items()},
+        "read_over_decode": {name: round(s["decode"] / s["read"], 2) for name, s in load.items()},
         "cached_over_memory_read": {name: round(s["cached"] / s["memory"], 1) for name, s in load.items()},
         "prepare_over_decode_resize": {size: round(s["prepare"] / s["bare"], 2) for size, s in prepare.items()},
         "prepare_videos_per_second": {size: round(1 / s["prepare"], 2) for size, s in prepare.items()},

@@ -223,3 +223,18 @@ def test_files_that_are_no_whole_video_are_named_with_a_reason(make_clip: Make, 
 def test_times_never_run_backwards(make_clip: Make, tmp_path: Path) -> None:
     edges_s = decode_picture(make_clip(tmp_path / "a.mp4"), frame_rate="native", frame_size=32).edges_s
     assert all(early <= late for early, late in itertools.pairwise(edges_s))
+
+
+def test_a_title_that_is_not_utf8_is_no_obstacle(make_clip: Make, tmp_path: Path) -> None:
+    clip, titled = make_clip(tmp_path / "clip.mp4"), tmp_path / "titled.mp4"
+    with av.open(str(clip)) as source, av.open(str(titled), "w") as out:
+        out.metadata["title"] = "TITLE-TO-BREAK"
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    assert b"TITLE-TO-BREAK" in titled.read_bytes()
+    titled.write_bytes(titled.read_bytes().replace(b"TITLE-TO-BREAK", b"\xff\xfeTLE-TO-BREAK"))
+    frames = decode_picture(titled, frame_rate="native", frame_size=32).frames_FHW3
+    assert brightness(frames) == brightness(decode_picture(clip, frame_rate="native", frame_size=32).frames_FHW3)

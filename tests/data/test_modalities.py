@@ -326,10 +326,10 @@ def test_sound_is_absent_where_the_window_lies_outside_the_track_and_only_there(
 
 def assembled(frame_s: float, sound: SoundTrack, frames: int = 32, **audio: Any) -> Assembler:
     """A clip of ``tiny`` segments (8 frames, windows of 0.8 s) whose frames last ``frame_s`` each."""
-    data = DataConfig(manifest="unused", **{**DATA_PRESETS["tiny"], "audio": {**DATA_PRESETS["tiny"]["audio"], **audio}})
-    picture = Frames(
-        frames_FHW3=np.zeros((frames, 32, 32, 3), dtype=np.uint8), edges_s=np.arange(frames + 1) * frame_s
+    data = DataConfig(
+        manifest="unused", **{**DATA_PRESETS["tiny"], "audio": {**DATA_PRESETS["tiny"]["audio"], **audio}}
     )
+    picture = Frames(frames_FHW3=np.zeros((frames, 32, 32, 3), dtype=np.uint8), edges_s=np.arange(frames + 1) * frame_s)
     return Assembler(OneClip(Clip(frames=picture, sound=sound, flow_FHW2=None), data), data)
 
 

@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 
 import trainables.kit.compat  # noqa: F401  # before torchaudio
 from trainables.errors import DecodeError
-from trainables.kit.data.streams import announced_s, is_cut_off, picture_stream, sound_stream
+from trainables.kit.data.streams import READ_ERRORS, announced_s, is_cut_off, picture_stream, sound_stream
 
 # A frame that shows for less than this within a part of a file is rounding of its time stamps.
 SLIVER_S = 0.001
@@ -165,12 +165,12 @@ def decode_sound(path: Path, *, sample_rate: int, part: Part = WHOLE) -> Sound |
 def _opened(path: Path) -> Iterator[Any]:
     """An open container; whatever FFmpeg reports inside becomes a DecodeError."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="ignore") as container:  # a title need not be UTF-8
             yield container
     except FileNotFoundError as error:
         raise DecodeError(path, "does not exist", "correct the path, or drop its line") from error
-    except (av.error.FFmpegError, OSError) as error:
-        reason = error.strerror or type(error).__name__
+    except READ_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DecodeError(path, f"does not decode ({reason})") from error
 
 

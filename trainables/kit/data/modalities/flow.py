@@ -42,7 +42,7 @@ class Flow(VideoModality):
     scale = (255 * FLOW_STD,)
 
     def mirror(self, entries: np.ndarray) -> np.ndarray:
-        mirrored = super().mirror(entries).copy()
+        mirrored = super().mirror(entries)
         mirrored[..., 0] = 255 - mirrored[..., 0]  # what went right goes left: exact, the 8-bit scale is symmetric
         return mirrored
 
