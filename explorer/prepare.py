@@ -82,8 +82,9 @@ def prepare(
     with shown("videos") as on_progress:
         VideoData(data, root, on_progress, make or decode_all)
     seconds = time.monotonic() - began
-    with shown("tracks copied") as on_progress:
-        store.publish([name for name, _ in files], on_progress)
+    if data.cache_url is not None:
+        with shown("tracks copied") as on_progress:
+            store.publish([name for name, _ in files], on_progress)
     stale = list(_stale(store, pack_name([name for name, _ in files], data)))
     stale_bytes = sum(map(size_of, stale))
     if clean:

@@ -210,3 +210,24 @@ def test_all_nodes_of_a_cluster_decode_and_a_broken_file_is_named(
     prepare(space_of(clips, tmp_path / "here"))
     one, two = (entries(tmp_path / name) for name in ("spread", "here"))
     assert {n: content for n, (_, content) in one.items()} == {n: content for n, (_, content) in two.items()}
+
+
+@pytest.mark.ray
+def test_a_node_that_joined_a_running_cluster_decodes_for_it(clips: Path, tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    # The head has no CPU to give, so every file that is decoded was decoded on the other node.
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        nodes.add_node(num_cpus=1)
+        words = command(clips, tmp_path / "nodes", "--address", nodes.address, "--json")
+        done = subprocess.run(
+            [sys.executable, "-m", "explorer.cli.app", *words], capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["made"] == MANIFEST_FILES
+    finally:
+        nodes.shutdown()
+    prepare(space_of(clips, tmp_path / "here"))
+    one, two = (entries(tmp_path / name) for name in ("nodes", "here"))
+    assert {n: content for n, (_, content) in one.items()} == {n: content for n, (_, content) in two.items()}

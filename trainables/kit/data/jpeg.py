@@ -5,8 +5,9 @@
     the pictures     one after the other; flow (C = 2) is one grey picture, its two channels side by side
 
 Quality 95, colour at half the resolution (4:2:0). On synthetic scenes with camera noise frames keep 38 to 41 dB (PSNR) at a
-fifth of the bytes or less, and flow is off by 0.01 pixels in the mean at a thirtieth; see ``docs/results/data.md``. simplejpeg (libjpeg-turbo) encoded 340x256
-frames in 0.37 ms and decoded them in 0.53; Pillow took 0.54 and 0.90, OpenCV 0.72 and 0.55, FFmpeg's encoder 0.97.
+fifth of the bytes or less, and flow is off by 0.01 pixels in the mean at a thirtieth; see ``docs/results/data.md``. simplejpeg
+(libjpeg-turbo) encoded 340x256 frames in 0.37 ms and decoded them in 0.54; Pillow took 0.54 and 0.90, OpenCV 0.72 and 0.55,
+FFmpeg's encoder 0.97.
 
 Axes: ``F`` frame, ``H`` ``W`` pixel rows and columns, ``C`` channel.
 """
