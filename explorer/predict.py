@@ -55,9 +55,14 @@ class PickedModel:
 
     def predict(self, videos: Iterable[str | Path], *, convention: Convention = "full") -> list[VideoPrediction]:
         """See :func:`predict`."""
-        return [self._one(path, convention) for path in video_files(videos)]
+        return [self.label(path, convention) for path in video_files(videos)]
 
-    def _one(self, path: Path, convention: Convention) -> VideoPrediction:
+    def label(self, path: Path, convention: Convention = "full") -> VideoPrediction:
+        """Label one file.
+
+        Raises:
+            UserError: it does not decode.
+        """
         found = self.system.predict(self.network, self.config, path, knobs=self.knobs, mode=self.mode)
         best = max(range(len(found.probability_C)), key=lambda c: found.probability_C[c])
         return VideoPrediction(

@@ -68,13 +68,18 @@ class SweepRecord:
 
 
 def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
-    """The folder of a sweep, given as a folder or as the name of one below ``runs``. Raises ``NotFound``."""
-    for folder in (Path(sweep).expanduser(), runs / sweep):
+    """The folder of a sweep, given as a folder, as its name below ``runs`` or as its YAML file. Raises ``NotFound``."""
+    given = Path(sweep).expanduser()
+    if given.suffix in (".yaml", ".yml") and given.is_file():
+        from explorer.spec.load import load_space
+
+        given = load_space(given).folder
+    for folder in (given, runs / sweep):
         if (folder / SPACE_FILE).is_file():
             return folder
     names = sorted(path.parent.name for path in runs.glob(f"*/{SPACE_FILE}"))
     known = f"; sweeps in {runs}: {', '.join(names)}" if names else f"; there are no sweeps in {runs}"
-    raise NotFound(f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder or name")
+    raise NotFound(f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder, name or YAML file")
 
 
 def read_sweep(folder: Path) -> SweepRecord:

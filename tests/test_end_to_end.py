@@ -86,6 +86,7 @@ def test_running_the_sweep_again_trains_nothing(swept):
 def test_front_pick_and_predict_agree_on_one_video(swept):
     sweep_folder = swept.sweep["folder"]
     front = json.loads(explorer("front", sweep_folder, "--json", cwd=swept.folder).stdout)
+    assert front == json.loads(explorer("front", str(swept.folder / "space.yaml"), "--json", cwd=swept.folder).stdout)
     dearest = front["points"][-1]
     picked = json.loads(
         explorer("pick", sweep_folder, "--max-gflops", str(dearest["gflops"] * 1.01), "--json", cwd=swept.folder).stdout
@@ -101,6 +102,13 @@ def test_front_pick_and_predict_agree_on_one_video(swept):
         assert len(prediction["decisions"]) == 5 * 2
         assert {d["choice"] for d in prediction["decisions"]} <= {"use", "skip"}
         assert 0 < prediction["probability"] <= 1
+
+    broken = swept.folder / "broken.mp4"
+    broken.write_bytes(b"no video")
+    arguments = ("predict", picked["folder"], str(broken), str(videos[0]), "--json")
+    partly = explorer(*arguments, cwd=swept.folder, code=1)
+    assert [p["label"] for p in json.loads(partly.stdout)] == [predicted[0]["label"]]
+    assert "broken.mp4" in partly.stderr and "Traceback" not in partly.stderr
 
 
 def test_predictions_on_the_test_videos_equal_the_picks_test_measurement(swept):
@@ -148,6 +156,7 @@ def test_train_takes_the_stages_of_the_sweep_from_its_store(swept):
         (["pick", "{sweep}", "--max-gflops", "0.0000001"], "the cheapest costs"),
         (["predict", "{sweep}", "nothing.mp4"], "pick"),
         (["front", "no-such-sweep"], "no sweep"),
+        (["plan", "{yaml}", "--check", "-o", "recognition.rgb.checkpoint=no.pth"], "checkpoint must be an existing file"),
         (["cost", "{yaml}", "--rates", "rgb=2,audio=0.5"], "[0, 1]"),
         (["cost", "{yaml}", "--rates", "rgb"], "rgb=0.46"),
         (["sweep", "{yaml}", "-o", "search.lambda.rgb.log=[4, 0.05]", "-o", "sampler=best"], "sampler"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from explorer.cli.data_progress import progress_of
+from explorer.cli.data_progress import counted, progress_of
 
 if TYPE_CHECKING:
     from trainables.kit.data.check.run import Report
@@ -47,7 +47,7 @@ def command(
     Writes NAME.check.jsonl (what was measured, a line a file) and NAME.quarantine.jsonl beside the manifest, which itself is
     left as it is. A second check reads only files that have changed. Exit 1 with more than --max-bad bad videos.
     """
-    from trainables.kit.data.check.run import Settings, check_manifest
+    from trainables.kit.data.check.run import Settings, check_manifest, refuse_as_clean
     from trainables.kit.data.check.run import write_clean as write_clean_manifest
     from trainables.kit.data.importers.text import named_classes
 
@@ -58,6 +58,8 @@ def command(
         classes=None if classes is None else named_classes(classes),
         again=again,
     )
+    if write_clean is not None:
+        refuse_as_clean(manifest, write_clean)
     with progress_of("files", shown=not as_json) as on_progress:
         report = check_manifest(manifest, settings, on_progress)
     ok = len(report.quarantined) <= max_bad
@@ -68,7 +70,7 @@ def command(
     if write_clean is not None:
         write_clean_manifest(report, write_clean)
         if not as_json:
-            typer.echo(f"clean manifest: {write_clean} ({len(report.good)} videos)")
+            typer.echo(f"clean manifest: {write_clean} ({counted(len(report.good), 'video')})")
     elif report.quarantined and not as_json:
         typer.echo(f"to go on without them: explorer data check {manifest} --write-clean CLEAN.jsonl")
     if not ok:
@@ -94,7 +96,7 @@ def _print(report: Report) -> None:
     from trainables.kit.data.check.reasons import MEANINGS
 
     typer.echo(
-        f"{report.lines} videos in {report.files} files, {report.probed} decoded now, "
+        f"{counted(report.lines, 'video')} in {counted(report.files, 'file')}, {report.probed} decoded now, "
         f"{report.files - report.probed} unchanged since the last check"
     )
     hours, rest = divmod(round(report.good_s), 3600)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from explorer.cli.data_progress import counted
 from explorer.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ def command(
     --max-unresolved such lines, 2 if no manifest can be written.
     """
     from trainables.kit.data.importers.entry import Options
-    from trainables.kit.data.importers.run import import_videos, write_imported
+    from trainables.kit.data.importers.run import import_videos, refuse_output, write_imported
     from trainables.kit.data.importers.run import make_splits as complete
     from trainables.kit.data.importers.text import named_classes
 
     _check_arguments(format, split, split_as or [])
+    refuse_output(out, [*sources, *([] if classes is None else [Path(classes)])])
     options = Options(
         root=root,
         classes=None if classes is None else named_classes(classes),
@@ -95,6 +97,8 @@ def _check_arguments(format: str, split: str | None, split_as: list[str]) -> Non
     for text in split_as:
         if text.partition("=")[2] not in SPLITS:
             problems.append(f"--split-as must be NAME=SPLIT with a split of {', '.join(SPLITS)}, got {text!r}")
+    if split is not None and split_as:
+        problems.append("--split is the split of all lines, so that --split-as has no effect; leave one of them out")
     if problems:
         raise InvalidInput("arguments", problems)
 
@@ -116,11 +120,15 @@ def _document(imported: Imported, splits: Splits | None, out: Path, beside: Path
 
 
 def _print(imported: Imported, splits: Splits | None, out: Path, beside: Path) -> None:
+    from trainables.kit.data.splits import MEANINGS
+
+    videos = f"{counted(len(imported.videos), 'video')} of {counted(len(imported.classes), 'class', 'classes')}"
     several = ", several a video" if imported.multi_label else ""
-    typer.echo(f"{len(imported.videos)} videos of {len(imported.classes)} classes{several} ({imported.format}): {out}")
+    typer.echo(f"{videos}{several} ({imported.format}): {out}")
     counts = Counter(video.split for video in imported.videos if video.split)
     if counts:
-        told = "" if splits is None else f" (rule {splits.rule}, seed {splits.seed})"
+        seed = "" if splits is None or splits.seed is None else f", seed {splits.seed}"
+        told = "" if splits is None else f" ({MEANINGS[splits.rule]}{seed})"
         typer.echo("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) + told)
     for rule, count in imported.left_out.items():
         typer.echo(f"left out: {count} {rule}{_others(imported) if rule == 'other_class' else ''}")

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 PLAIN_LINE_S = 2.0  # where output is no terminal: a line at most this often
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """``1 video``, ``2 videos``."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 @contextmanager
 def progress_of(what: str, *, shown: bool = True) -> Iterator[Progress | None]:
     """A function to call with how many of how many are done; None where nothing is to be shown."""

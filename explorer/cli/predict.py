@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,16 +18,27 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Label videos and show which modality each segment used; what is skipped is not computed."""
-    from explorer.api import load_model, predict
+    from explorer.api import load_model
+    from explorer.errors import UserError
+    from explorer.predict import video_files
 
     model = load_model(point)
-    results = predict(model, videos)
+    all_on = model.info["all_on_gflops"]["full"]
+    results, problems = [], []
+    for path in video_files(videos):
+        try:
+            results.append(model.label(path))
+        except UserError as error:  # the others are labelled all the same
+            problems.append(str(error))
+            continue
+        if not as_json:
+            print("\n".join(timeline(results[-1], all_on)), flush=True)
     if as_json:
         print(json.dumps([result.to_json() for result in results]))
-        return
-    all_on = model.info["all_on_gflops"]["full"]
-    for result in results:
-        print("\n".join(timeline(result, all_on)))
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise typer.Exit(1 if results else 2)
 
 
 def timeline(result: VideoPrediction, all_on_gflops: float) -> list[str]:

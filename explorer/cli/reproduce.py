@@ -71,8 +71,11 @@ def _demonstration(name: str, preset: str, system: str | None) -> Path | None:
     from explorer.errors import UserError
     from explorer.reproduce.plan import find_table, reads_videos
 
-    if not reads_videos(find_table(name, system).system):
+    found = find_table(name, system).system
+    if not reads_videos(found):
         return None
+    if preset not in found.presets:
+        raise UserError(f"--preset must be one of {', '.join(found.presets)}, got {preset!r}")
     if preset != "tiny":
         raise UserError(
             f"preset {preset} needs videos of your own: give --manifest FILE (only tiny has demonstration clips)"

@@ -72,7 +72,7 @@ def _print(space: SearchSpace, result: SweepResult) -> None:
     page = result.folder / "front.html"
     if page.is_file():
         print(f"  front   open {page} in a browser, or: explorer front {result.folder}")
-    if space.tracking:
+    if space.tracking not in ("", "none"):
         print(f"  MLflow  mlflow ui --backend-store-uri {space.tracking}")
     print(f"  pick    explorer pick {result.folder} --max-gflops BUDGET")
     if result.state == "interrupted":

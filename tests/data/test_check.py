@@ -143,17 +143,18 @@ def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
 def test_unchanged_files_are_not_decoded_again_and_changed_ones_are(tmp_path: Path) -> None:
     damage.good(tmp_path / "a.mp4")
     damage.flip_in_picture(damage.good(tmp_path / "b.mp4"))
-    manifest = manifest_of(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    (tmp_path / "empty.mp4").touch()
+    manifest = manifest_of(tmp_path, "a.mp4", "b.mp4", "c.mp4", "empty.mp4")
     first = check_manifest(manifest)
-    assert first.probed == 3
+    assert first.probed == 4
     second = check_manifest(manifest)
     assert second.probed == 1  # only what was missing is looked for again
     assert second.quarantined == first.quarantined
     damage.good(tmp_path / "b.mp4", frames=31)
     third = check_manifest(manifest)
-    assert outcomes(third) == {"c.mp4": "missing_file"}
+    assert outcomes(third) == {"c.mp4": "missing_file", "empty.mp4": "unreadable"}
     assert notes_of(third)["b.mp4"] == ["changed"]
-    assert check_manifest(manifest, Settings(again=True)).probed == 3
+    assert check_manifest(manifest, Settings(again=True)).probed == 4
 
 
 def test_a_killed_check_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -212,6 +213,12 @@ def test_lines_with_wrong_labels_are_quarantined_and_lines_that_name_nothing_ref
     with pytest.raises(InvalidInput) as caught:
         check_manifest(manifest)
     assert len(caught.value.problems) == 3  # an id twice, no path, no JSON
+    manifest.write_text(json.dumps(row) + "\n" + json.dumps({**row, "id": "b", "label": "x"}) + "\nnonsense\n")
+    with pytest.raises(InvalidInput) as caught:
+        check_manifest(manifest)
+    told = [problem.split(",")[0] for problem in caught.value.problems]
+    assert told[0] == "line 2: label must be a whole number"  # told with what is refused
+    assert told[1:] == ["line 2: path must be unique", "line 3: must be one JSON object"]
 
 
 def test_the_clean_manifest_has_the_good_videos_and_refuses_to_lose_a_class(tmp_path: Path) -> None:
@@ -227,6 +234,20 @@ def test_the_clean_manifest_has_the_good_videos_and_refuses_to_lose_a_class(tmp_
     with pytest.raises(InvalidInput, match="class 'b' must have a video"):
         write_clean(check_manifest(manifest), tmp_path / "none.jsonl")
     assert not (tmp_path / "none.jsonl").exists()
+
+
+@pytest.mark.parametrize("out", ["m.jsonl", "m.check.jsonl", "m.quarantine.jsonl", "folder", "a.mp4", "a.mp4/c.jsonl"])
+def test_a_clean_manifest_that_would_replace_the_first_is_refused_before_decoding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    damage.good(tmp_path / "a.mp4")
+    (tmp_path / "folder").mkdir()
+    manifest = manifest_of(tmp_path, "a.mp4", "gone.mp4")
+    before = manifest.read_bytes()
+    assert command_line(["data", "check", str(manifest), "--write-clean", str(tmp_path / out)]) == 2
+    assert "clean manifest: 1 problem\n  - must " in capsys.readouterr().err
+    assert manifest.read_bytes() == before
+    assert not (tmp_path / "m.check.jsonl").exists()
 
 
 # A worker as this program knows it, but one that dies or hangs on files of certain names.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from trainables.kit.data.classes import CLASS_COUNTS
 from trainables.kit.data.importers import IMPORTERS
 from trainables.kit.data.importers.entry import Options
 from trainables.kit.data.importers.run import Imported, import_videos, make_splits, write_imported
-from trainables.kit.data.importers.text import read_classes, split_of_name
+from trainables.kit.data.importers.text import named_classes, read_classes, split_of_name
 from trainables.kit.data.manifest import Manifest, read_manifest
 
 KINETICS = "label,youtube_id,time_start,time_end,split,is_cc\n"
@@ -280,13 +281,13 @@ def test_the_command_writes_tells_and_ends_with_one(tmp_path: Path, capsys: pyte
     ]
     assert command_line(arguments) == 1
     told = capsys.readouterr().out
-    assert "1 videos of 1 classes (csv)" in told
+    assert "1 video of 1 class (csv)" in told
     assert "1 no_file" in told
     assert json.loads((tmp_path / "m.unresolved.jsonl").read_text())["id"] == "b"
     assert command_line([*arguments, "--max-unresolved", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unresolved"][0]["trouble"] == "no_file"
     assert command_line([*arguments, "--split", "dev", "--split-as", "x", "--format", "y"]) == 2
-    assert "arguments: 3 problems" in capsys.readouterr().err
+    assert "arguments: 4 problems" in capsys.readouterr().err
     assert command_line(["data", "import", str(tmp_path / "none.csv"), "--out", str(tmp_path / "n.jsonl")]) == 2
 
 
@@ -324,3 +325,114 @@ def test_cards_are_whole_and_their_command_is_one(name: str) -> None:
 
 def test_every_format_says_what_it_is() -> None:
     assert all(importer.about for importer in IMPORTERS.values())
+
+
+@pytest.mark.parametrize(
+    "out", ["k.csv", "link.jsonl", "classes.txt", "v", "k.csv/m.jsonl", "v/a.mp4", "x" * 300, "/dev/null"]
+)
+def test_a_manifest_never_replaces_what_is_read_and_nothing_is_written_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    files(tmp_path, "v/a.mp4")
+    (tmp_path / "k.csv").write_text("id,label\na,x\n")
+    (tmp_path / "classes.txt").write_text("x\n")
+    (tmp_path / "link.jsonl").symlink_to("k.csv")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    arguments = ["data", "import", str(tmp_path / "k.csv"), "--classes", str(tmp_path / "classes.txt")]
+    assert command_line([*arguments, "--out", str(tmp_path / out)]) == 2
+    assert capsys.readouterr().err.startswith("error: --out: 1 problem\n  - must ")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_list_called_like_that_of_what_is_not_resolved_is_not_replaced(tmp_path: Path) -> None:
+    files(tmp_path, "a.mp4")
+    source = tmp_path / "k.unresolved.jsonl"
+    source.write_text('{"id": "a", "label": "x"}')
+    assert command_line(["data", "import", str(source), "--out", str(tmp_path / "k.jsonl")]) == 2
+    assert command_line(["data", "import", str(source), "--out", str(tmp_path / "new/deep/m.jsonl")]) == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind this user")
+def test_a_folder_without_permission_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(tmp_path, "v/x/a.mp4", "locked/none")
+    (tmp_path / "locked").chmod(0o500)
+    assert command_line(["data", "import", str(tmp_path / "v"), "--out", str(tmp_path / "locked/m.jsonl")]) == 2
+    assert "got no permission for" in capsys.readouterr().err
+
+
+def test_rows_that_break_a_rule_of_manifests_are_unresolved_with_the_line_of_their_source(tmp_path: Path) -> None:
+    files(tmp_path, "a.mp4", "b.mp4")
+    rows = ["a,cat,0,5", "b,dog,9,3", "b,dog,-1,3", "b,dog,a,3", "a.mp4,dog,0,5", "a,dog,0,5", "b,dog,0,inf"]
+    (tmp_path / "k.csv").write_text("\n".join(["id,label,start,end", *rows, "b,dog,1,2"]))
+    imported = bring_in(tmp_path / "k.csv")
+    assert len(written(imported, tmp_path).videos) == 2
+    assert sorted((line.where, line.trouble, line.detail) for line in imported.unresolved) == [
+        ("k.csv line 3", "bad_line", "a part must end after it begins, got 9 s to 3 s"),
+        ("k.csv line 4", "bad_line", "times must be seconds, 0 or more, got -1"),
+        ("k.csv line 5", "bad_line", "times must be seconds, 0 or more, got 'a'"),
+        (
+            "k.csv line 6",
+            "label_conflict",
+            "names the file a.mp4 again, as k.csv line 2 does, labelled cat there and dog here",
+        ),
+        ("k.csv line 7", "label_conflict", "is on k.csv line 2 already, labelled cat there and dog here"),
+        ("k.csv line 8", "bad_line", "times must be seconds, 0 or more, got inf"),
+    ]
+
+
+def test_parts_without_a_length_are_unresolved_in_other_formats_too(tmp_path: Path) -> None:
+    files(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "l.txt").write_text("a 1 60 0\nb 0 60 0\nb 60 1 0\n")
+    imported = bring_in(tmp_path / "l.txt", frame_rate=30.0)
+    assert troubles(imported) == {"bad_line": 2}
+    assert imported.unresolved[0].where == f"{tmp_path / 'l.txt'} line 2"
+    part = {"label": "x", "segment": [float("nan"), 2]}
+    good = {"label": "x", "segment": [0, 2]}
+    (tmp_path / "anet.json").write_text(json.dumps({"database": {"a": {"annotations": [part, good]}}}))
+    assert troubles(bring_in(tmp_path / "anet.json", parts=True)) == {"bad_line": 1}
+
+
+def test_hidden_files_are_counted_and_videos_beside_class_folders_told(tmp_path: Path) -> None:
+    files(tmp_path / "v", "x/a.mp4", "x/.b.mp4", "x/._a.mp4", "x/.trash/c.mp4", ".y/d.mp4", ".DS_Store", "stray.mp4")
+    imported = bring_in(tmp_path / "v")
+    assert [video.id for video in imported.videos] == ["x/a.mp4"]
+    assert imported.left_out == {"hidden_file": 5}
+    assert troubles(imported) == {"no_label": 1}
+
+
+@pytest.mark.parametrize("inside", ["", "train/"])
+def test_a_folder_of_videos_without_class_folders_is_told(tmp_path: Path, inside: str) -> None:
+    with pytest.raises(UserError, match=r"no class folders in .*: put each class in a folder of its own"):
+        bring_in(files(tmp_path / "v", f"{inside}a.mp4", f"{inside}b.mp4"))
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    files(tmp_path, "a.mp4")
+    (tmp_path / "k.csv").write_text("id,label,split\na,x,validation\n")
+    with pytest.raises(InvalidInput) as caught:
+        bring_in(tmp_path / "k.csv", parts=True, frame_rate=25.0)
+    assert [problem.split(",")[0] for problem in caught.value.problems] == [
+        "--parts is for --format activitynet alone",
+        "--fps is for --format adamml alone",
+    ]
+    with pytest.raises(InvalidInput, match="--split-as foo=train must name a split of the sources, got validation in"):
+        bring_in(tmp_path / "k.csv", split_as={"foo": "train", "val": "test"})
+    for name in ("val", "validation"):
+        assert bring_in(tmp_path / "k.csv", split_as={name: "test"}).videos[0].split == "test"
+
+
+def test_a_misspelt_list_of_classes_is_answered_with_the_shipped_ones() -> None:
+    with pytest.raises(
+        UserError, match=r"\(activitynet, fcvid, .*got 'kinetic_sounds'.*did you mean 'kinetics_sounds'\?"
+    ):
+        named_classes("kinetic_sounds")
+
+
+def test_how_splits_came_about_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files(tmp_path / "v", "train/x/a.mp4", "val/x/b.mp4", "test/x/c.mp4")
+    assert (
+        command_line(["data", "import", str(tmp_path / "v"), "--make-splits", "--out", str(tmp_path / "m.jsonl")]) == 0
+    )
+    assert "splits: test 1, train 1, val 1 (as the source says)\n" in capsys.readouterr().out

@@ -192,3 +192,13 @@ def test_fingerprint_follows_content_labels_and_splits_but_not_order(write_manif
     assert fingerprint({**rows[0], "split": "val"}, *rows[1:]) != first
     assert fingerprint({**rows[0], "label": 1, "label_name": "class 1"}, *rows[1:]) != first
     assert fingerprint({**rows[0], "start_s": 1}, *rows[1:]) != first
+
+
+def test_a_place_that_cannot_be_written_is_told_without_leftovers(write_manifest: Write, tmp_path: Path) -> None:
+    manifest = read_manifest(write_manifest(row("a")))
+    (tmp_path / "taken").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for place in (tmp_path / "taken", manifest.path / "below.jsonl"):  # a folder, and below a file
+        with pytest.raises(ManifestError, match="must be in a place that can be written to"):
+            write_manifest_file(place, manifest.videos, multi_label=False)
+    assert sorted(tmp_path.iterdir()) == before

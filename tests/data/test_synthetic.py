@@ -63,3 +63,24 @@ def test_synth_prints_one_json_document(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told["videos"] == 36
     assert len(read_manifest(told["manifest"]).videos) == 36
+
+
+def test_every_wrong_argument_is_told_at_once_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput) as caught:
+        synthesise(tmp_path / "file", videos=3, seed=-1, seconds=float("nan"))
+    assert [problem.split()[0] for problem in caught.value.problems] == ["videos", "seconds", "seed", "videos/"]
+    for seconds in (float("inf"), float("-inf")):
+        with pytest.raises(InvalidInput, match=r"seconds must be 3\.2 or more"):
+            synthesise(tmp_path / "new", videos=36, seconds=seconds)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_clips_of_an_earlier_call_go_and_other_files_stay(tmp_path: Path) -> None:
+    manifest = synthesise(tmp_path, videos=38, seconds=3.2)
+    (tmp_path / "videos" / "clip_99999.mp4").touch()  # like ours, but none that we made
+    with manifest.open("a") as file:
+        file.write(json.dumps({"id": "mine", "path": "videos/clip_99999.mp4"}) + "\n")
+    synthesise(tmp_path, videos=36, seconds=3.2)
+    names = sorted(path.name for path in (tmp_path / "videos").iterdir())
+    assert names == [*(f"clip_{n:05d}.mp4" for n in range(36)), "clip_99999.mp4"]

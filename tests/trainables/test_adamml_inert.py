@@ -80,3 +80,8 @@ def test_a_warning_names_the_field_the_reason_and_the_remedy():
         "gamma is searched but cannot change anything: gamma has no gradient with correctness: hard"
     )
     assert "use correctness: soft" in warning
+
+
+@pytest.mark.parametrize("path", ["stages.fusion.epochs", "data.flow.bound", "policy.sees.flow", "compute.compile"])
+def test_what_no_trial_can_see_is_warned_of(path: str):
+    assert len(AdaMMLSystem().warnings(tiny_config(), [path])) == 1

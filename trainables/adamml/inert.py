@@ -38,9 +38,15 @@ def _reasons(config: AdaMMLConfig, searched: Sequence[str]) -> Mapping[str, str]
     reasons |= _of_temperature(config, free)
     if config.policy.lstm is None and "policy.lstm" not in free:
         reasons["policy.feedback"] = "policy.lstm is null, and the feedback enters the LSTM; drop it from the search"
+    for baseline in ("stages.fusion", "stages.random", "recognition.fc2_hidden"):
+        reasons[baseline] = "baselines are trained with the configuration's own values; drop it from the search"
+    reasons["compute.compile"] = "it changes how fast a network runs, not what it learns; drop it from the search"
+    for name in {"flow", "audio"} - set(config.data.inputs):
+        reasons[f"data.{name}"] = f"nothing reads {name} here; drop it or add the modality"
     for name in set(MODALITIES) - set(config.data.modalities):
         why = f"{name} is not one of data.modalities ({', '.join(config.data.modalities)}); drop it or add the modality"
-        reasons |= {f"lambda.{name}": why, f"recognition.{name}": why, f"policy.{name}": why}
+        parts = ("lambda", "recognition", "policy", "policy.sees")
+        reasons |= {f"{part}.{name}": why for part in parts}
     return reasons
 
 

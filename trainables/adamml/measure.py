@@ -36,7 +36,8 @@ def replay(
     """Policy probabilities and each modality's contributions for every video of ``split``, at the test's segments.
 
     Only what ``mode`` needs is read and computed: one modality in ``only.NAME``, the policy and its own inputs
-    (``data.also``) in ``policy``.
+    (``data.also``) in ``policy``. The table of ``only.NAME`` knows that modality alone, without a fusion weight: its stage is
+    shared by configurations that combine it with others.
     """
     assert isinstance(model, AdaMML)
     net, device = model, next(model.parameters()).device
@@ -45,14 +46,14 @@ def replay(
 
     def forward(batch: Batch) -> SegmentOutput:
         batch = batch.to(device)
-        present_BSM = batch.present_BSM.new_zeros(*batch.present_BSM.shape[:2], len(net.modalities), dtype=torch.bool)
-        for column, name in enumerate(sites):  # what only the policy looks at comes last and is no site
-            present_BSM[:, :, net.modalities.index(name)] = batch.present_BSM[:, :, column]
+        present_BSM = batch.present_BSM[
+            ..., : len(sites)
+        ].bool()  # what only the policy looks at comes last, and is no site
         return SegmentOutput(
             probability_BSM=net.policy.probability(net.policy(batch.inputs))
             if mode in POLICY_MODES
             else present_BSM.float(),
-            logits_BSMC=_contributions(net, batch, sites, present_BSM, mode),
+            logits_BSMC=_contributions(net, batch, present_BSM, mode),
             present_BSM=present_BSM,
         )
 
@@ -68,7 +69,7 @@ def replay(
     table = modality_replay(
         forward,
         batches,
-        modalities=config.data.modalities,
+        modalities=sites,
         video_ids=data.ids(split),
         cost=cost,
         mode=mode,
@@ -86,16 +87,14 @@ def _fc2_macs(net: AdaMML) -> int:
     return sum(m.numel() for name, m in net.fusion["fc2"].named_parameters() if name.endswith("weight")) - heads
 
 
-def _contributions(
-    net: AdaMML, batch: Batch, sites: tuple[str, ...], present_BSM: torch.Tensor, mode: str
-) -> torch.Tensor:
+def _contributions(net: AdaMML, batch: Batch, present_BSM: torch.Tensor, mode: str) -> torch.Tensor:
     """``contribution_BSMC``: what each modality adds to the logits where it is used."""
     if mode.startswith("fused."):
         return net.fused(mode.removeprefix("fused."), batch.inputs, present_BSM)
-    logits_BSMC = torch.zeros(*present_BSM.shape, net.classes, device=present_BSM.device)
-    for name in sites:
-        logits_BSMC[:, :, net.modalities.index(name)] = net.recognise(name, batch.inputs[name])
-    return net.contributions(logits_BSMC)
+    if mode.startswith("only."):
+        name = mode.removeprefix("only.")
+        return net.recognise(name, batch.inputs[name])[:, :, None]
+    return net.contributions(net.all_logits(batch.inputs))
 
 
 def _videos_a_batch(config: AdaMMLConfig, inputs: tuple[str, ...]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -29,10 +29,12 @@ from trainables.contract import (
     StepContext,
     System,
 )
+from trainables.errors import InvalidInput
 from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.measure.replay import DRAW, JOINT_THRESHOLD, ModalityReplay
+from trainables.kit.nets.names import PUBLISHED_WEIGHTS
 from trainables.tables import PublishedRow, Table
 
 if TYPE_CHECKING:
@@ -78,6 +80,9 @@ class AdaMMLSystem(System):
         return data_fingerprint(config.data)
 
     def check_data(self, config: AdaMMLConfig) -> None:
+        problems = list(_missing_files(config))
+        if problems:
+            raise InvalidInput("files that the configuration names", problems)
         read_manifest(config.data.manifest)
 
     def prepare_data(self, config: AdaMMLConfig, cache: Path) -> None:
@@ -167,3 +172,16 @@ class AdaMMLSystem(System):
 
     def tables(self) -> Mapping[str, Table]:
         return TABLES
+
+
+def _missing_files(config: AdaMMLConfig) -> Iterator[str]:
+    """Weights and checkpoints of the modalities in use that are neither published ones nor files."""
+    for part, nets in (("recognition", config.recognition), ("policy", config.policy)):
+        for modality in config.data.modalities:
+            net = getattr(nets, modality)
+            if net.weights not in (None, *PUBLISHED_WEIGHTS) and not Path(net.weights).is_file():
+                known = ", ".join(PUBLISHED_WEIGHTS)
+                yield f"{part}.{modality}.weights must be {known} or an existing file, got {net.weights!r}"
+            checkpoint = getattr(net, "checkpoint", None)
+            if checkpoint is not None and not Path(checkpoint).is_file():
+                yield f"{part}.{modality}.checkpoint must be an existing file, got {checkpoint!r}"

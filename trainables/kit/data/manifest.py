@@ -14,6 +14,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -146,14 +147,24 @@ def read_lines(path: Path | str) -> Lines:
 
 
 def write_manifest(path: Path, videos: Iterable[Video], *, multi_label: bool) -> None:
-    """Write videos as a manifest, in one step. Files below its folder are named relative to it, others in full."""
+    """Write videos as a manifest, in one step. Files below its folder are named relative to it, others in full.
+
+    Raises:
+        ManifestError: it cannot be written there, or the disk is full.
+    """
     folder = path.parent.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8") as file:
-        for video in videos:
-            file.write(json.dumps(_row(video, folder, multi_label=multi_label), ensure_ascii=False) + "\n")
-    os.replace(aside, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as file:
+            for video in videos:
+                file.write(json.dumps(_row(video, folder, multi_label=multi_label), ensure_ascii=False) + "\n")
+        os.replace(aside, path)
+    except OSError as error:
+        raise ManifestError(f"manifest must be in a place that can be written to, got {path} ({error})") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()
 
 
 def path_in(folder: Path, path: Path) -> str:

@@ -22,6 +22,13 @@ from trainables.kit.data.hashing import hash_json
 from trainables.kit.data.manifest import SPLITS, Video
 
 Rule = Literal["given", "three_way_80_10_10", "val_10_percent_of_train", "test_10_percent_of_train"]
+# What a rule means, for people.
+MEANINGS: Mapping[Rule, str] = {
+    "given": "as the source says",
+    "three_way_80_10_10": "divided 80/10/10",
+    "val_10_percent_of_train": "val is a tenth of what was train",
+    "test_10_percent_of_train": "test is a tenth of what was train",
+}
 ALGORITHM_VERSION = 1
 
 
@@ -73,7 +80,7 @@ def complete_splits(videos: Sequence[Video], seed: int) -> Splits:
         raise InvalidInput(
             "splits",
             [
-                f"{name} must hold at least one video, got none of {len(videos)}; add videos or name the splits"
+                f"{name} must hold at least one video, got none of {len(videos)} in all; add videos or name the splits"
                 for name in empty
             ],
         )

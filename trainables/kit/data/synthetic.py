@@ -15,7 +15,9 @@ Everything follows from the seed. Imports no torch.
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +27,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, UserError
+from trainables.kit.data.outputs import folder_problems
 
 CLASSES = ("disc", "square", "triangle", "cross", "ring", "stripes")
 KINDS: tuple[Literal["both", "image", "audio"], ...] = ("both",) * 4 + ("image",) * 3 + ("audio",) * 3
@@ -65,31 +68,60 @@ def synthesise(
     seconds: float = 8.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write the clips and return the manifest's path. Files of an earlier call are replaced.
+    """Write the clips and return the manifest's path. Files of an earlier call are replaced, surplus clips removed.
 
     Raises:
-        InvalidInput: too few or too short clips.
+        InvalidInput: too few or too short clips, a seed below 0, no folder that can be written to; nothing is written.
+        UserError: the folder cannot be made.
     """
-    segments = round(seconds / SEGMENT_S)
+    folder = Path(folder)
+    _check(folder, videos, seed, seconds)
+    try:
+        (folder / "videos").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder of the clips must be one that can be made, got {folder} ({error})") from error
+    plans = make_plans(videos, seed, round(seconds / SEGMENT_S))
+    surplus = _earlier(folder) - {_file(plan) for plan in plans}
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # encoders and array arithmetic run side by side
+        for done, _ in enumerate(pool.map(lambda plan: _write(folder, plan, seed), plans), start=1):
+            if on_progress is not None:
+                on_progress(done, videos)
+    for name in surplus:  # before the manifest that names them goes: a call that is killed leaves none behind for good
+        (folder / name).unlink(missing_ok=True)
+    _write_lines(folder / "truth.jsonl", [_truth(plan) for plan in plans])
+    _write_lines(folder / "manifest.jsonl", [_row(plan) for plan in plans])
+    return folder / "manifest.jsonl"
+
+
+def _check(folder: Path, videos: int, seed: int, seconds: float) -> None:
     problems = []
     if videos < len(CLASSES) * len(SPLIT_CYCLE):
         problems.append(
             f"videos must be {len(CLASSES) * len(SPLIT_CYCLE)} or more, one a class and split, got {videos}"
         )
-    if segments < FEWEST_SEGMENTS:
+    if not math.isfinite(seconds) or round(seconds / SEGMENT_S) < FEWEST_SEGMENTS:
         problems.append(f"seconds must be {FEWEST_SEGMENTS * SEGMENT_S:g} or more, got {seconds:g}")
+    if seed < 0:
+        problems.append(f"seed must be 0 or more, got {seed}")
+    problems += [f"videos/ {problem}" for problem in folder_problems(folder / "videos")]
+    for name in ("truth.jsonl", "manifest.jsonl"):
+        if (folder / name).is_dir():
+            problems.append(f"{name} must be a file, got the folder {folder / name}")
     if problems:
         raise InvalidInput("demonstration clips", problems)
-    folder = Path(folder)
-    (folder / "videos").mkdir(parents=True, exist_ok=True)
-    plans = make_plans(videos, seed, segments)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # encoders and array arithmetic run side by side
-        for done, _ in enumerate(pool.map(lambda plan: _write(folder, plan, seed), plans), start=1):
-            if on_progress is not None:
-                on_progress(done, videos)
-    _write_lines(folder / "truth.jsonl", [_truth(plan) for plan in plans])
-    _write_lines(folder / "manifest.jsonl", [_row(plan) for plan in plans])
-    return folder / "manifest.jsonl"
+
+
+def _earlier(folder: Path) -> set[str]:
+    """The clips of an earlier call: those that its manifest and its truth both name, as only this module calls them."""
+    try:
+        truth, rows = (
+            [json.loads(line) for line in (folder / name).read_text().splitlines()]
+            for name in ("truth.jsonl", "manifest.jsonl")
+        )
+        made = {f"videos/{row['id']}.mp4" for row in truth if re.fullmatch(r"clip_\d{5,}", row["id"])}
+        return made & {row["path"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError):  # none, or files of another kind: nothing to remove
+        return set()
 
 
 def make_plans(videos: int, seed: int, segments: int) -> list[Plan]:

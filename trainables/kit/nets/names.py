@@ -13,3 +13,6 @@ BACKBONE_NAMES = (
     "small_conv",
     *VIDEO_BACKBONE_NAMES,
 )
+
+# Weights that torchvision publishes, by the name that a configuration gives them.
+PUBLISHED_WEIGHTS = ("imagenet", "kinetics400")

@@ -79,7 +79,10 @@ def probe_file(path: Path, *, strict: bool = True, beat: Beat = lambda: None) ->
     known: dict[str, Any] = {}
     try:
         status = _regular(path)
-        known = {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path, beat)}
+        known = {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+        if not status.st_size:
+            raise Bad("unreadable", "is empty")
+        known["sha256"] = _sha256(path, beat)
         try:
             picture, sound, notes = _measure(path, strict=strict, beat=beat)
         except Bad as first:
@@ -89,7 +92,7 @@ def probe_file(path: Path, *, strict: bool = True, beat: Beat = lambda: None) ->
         return Probe(picture=picture, sound=sound, notes=notes, **known)
     except Bad as bad:
         reason, detail = bad.reason, bad.detail
-        if reason in ("unreadable", "corrupt") and known and (missing := missing_bytes(path)):
+        if reason in ("unreadable", "corrupt") and "sha256" in known and (missing := missing_bytes(path)):
             reason, detail = "truncated", f"the file ends {missing} bytes before the end that it announces; {detail}"
         return Probe(reason=reason, detail=detail, passing=bad.passing, **known)
 
@@ -116,8 +119,6 @@ def _regular(path: Path) -> os.stat_result:
         raise Bad("unreadable", error.strerror or str(error), passing=True) from error
     if not stat.S_ISREG(status.st_mode):
         raise Bad("unreadable", "is a folder" if stat.S_ISDIR(status.st_mode) else "is no ordinary file")
-    if not status.st_size:
-        raise Bad("unreadable", "is empty")
     return status
 
 

@@ -16,6 +16,7 @@ from trainables.kit.data.check.reasons import Note, Reason
 from trainables.kit.data.check.records import Records, is_current, write_lines
 from trainables.kit.data.hashing import Progress
 from trainables.kit.data.manifest import SPLITS, Line, Lines, Video, path_in, read_lines, write_manifest
+from trainables.kit.data.outputs import file_problems
 from trainables.kit.data.streams import is_cut_off
 
 MIN_S = 0.5
@@ -105,12 +106,25 @@ def check_manifest(path: Path, settings: Settings | None = None, on_progress: Pr
     return report
 
 
+def refuse_as_clean(manifest: Path, path: Path) -> None:
+    """Refuse a place for the clean manifest before anything is decoded.
+
+    Raises:
+        InvalidInput: it cannot be written, or would replace the manifest itself or what is kept beside it.
+    """
+    kept = [manifest, Records(manifest).path, _quarantine(manifest)]
+    if problems := file_problems(path, kept):
+        raise InvalidInput("clean manifest", problems)
+
+
 def write_clean(report: Report, path: Path) -> None:
     """Write the manifest without the lines in quarantine.
 
     Raises:
-        InvalidInput: a class or a split has lost all its videos, so that labels or splits would no longer be what they were.
+        InvalidInput: see :func:`refuse_as_clean`; or a class or a split has lost all its videos, so that labels or splits
+            would no longer be what they were.
     """
+    refuse_as_clean(report.manifest, path)
     labels = {label for video in report.good for label in video.labels}
     splits = {video.split for video in report.good}
     problems = [
@@ -128,6 +142,10 @@ def write_clean(report: Report, path: Path) -> None:
     write_manifest(path, report.good, multi_label=report.multi_label)
 
 
+def _quarantine(manifest: Path) -> Path:
+    return manifest.with_suffix(".quarantine.jsonl")
+
+
 def _compared(probe: Probe, earlier: Probe | None) -> Probe:
     """Damage that no decoder notices shows here, if the file was good when it was measured first."""
     if earlier is None or None in (earlier.sha256, probe.sha256) or earlier.sha256 == probe.sha256:
@@ -136,17 +154,16 @@ def _compared(probe: Probe, earlier: Probe | None) -> Probe:
 
 
 def _refuse_unusable(found: Lines) -> None:
-    """Lines that name no video cannot be put into quarantine; labels and files that are wrong can."""
-    problems = [
-        f"line {line.number}: {problem.text}"
-        for line in found.lines
-        for problem in line.problems
-        if problem.kind == "line"
-    ]
-    unknown = any(problem.kind == "label" for line in found.lines for problem in line.problems)
-    problems += [problem.text for problem in found.problems if problem.kind == "line" or not unknown]
-    if problems:
-        raise InvalidInput(f"manifest {found.path}", problems)
+    """Lines that name no video cannot be put into quarantine; labels and files that are wrong can.
+
+    Where lines are refused, wrong labels are told with them; files have not been looked into yet.
+    """
+    of_lines = [(line.number, problem) for line in found.lines for problem in line.problems if problem.kind != "file"]
+    unknown = any(problem.kind == "label" for _, problem in of_lines)
+    of_all = [problem.text for problem in found.problems if problem.kind == "line" or not unknown]
+    if of_all or any(problem.kind == "line" for _, problem in of_lines):
+        told = [f"line {number}: {problem.text}" for number, problem in of_lines]
+        raise InvalidInput(f"manifest {found.path}", [*told, *of_all])
 
 
 def _path(found: Lines, line: Line) -> Path:
@@ -180,7 +197,7 @@ def _judge(found: Lines, probes: Mapping[Path, Probe], settings: Settings, *, pr
         notes=dict(notes.most_common()),
         good_s=sum(_length_s(video.start_s, video.end_s, probes[video.path]) for video in good),
         records=records,
-        quarantine=found.path.with_suffix(".quarantine.jsonl"),
+        quarantine=_quarantine(found.path),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.errors import UserError
-from trainables.kit.data.importers.columns import part_id
+from trainables.kit.data.importers.columns import part_id, times_problem
 from trainables.kit.data.importers.entry import Entry, FileName, Item, LeftOut, Options, Unresolved
 from trainables.kit.data.importers.text import read_text
 
@@ -59,11 +59,10 @@ def _items(where: str, name: str, video: Any, options: Options) -> Iterator[Item
     elif not options.parts:
         yield Entry(where=where, id=name, files=files, labels=labels, split=split)
     for annotation, (start_s, end_s) in zip(annotations, segments, strict=False):
-        id = part_id(name, start_s, end_s)
-        if end_s <= start_s:
-            detail = f"a segment must end after it begins, got {start_s:g} to {end_s:g}"
-            yield Unresolved(where=where, id=id, trouble="bad_line", detail=detail)
+        if (problem := times_problem(start_s, end_s)) is not None:
+            yield Unresolved(where=where, id=name, trouble="bad_line", detail=problem)
             continue
+        id = part_id(name, start_s, end_s)
         label = (str(annotation["label"]),)
         yield Entry(
             where=where, id=id, files=files, labels=label, split=split, start_s=start_s, end_s=end_s, group=name

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from trainables.kit.data.importers.columns import times_problem
 from trainables.kit.data.importers.entry import Entry, FileName, Item, LeftOut, Options, Unresolved
 from trainables.kit.data.importers.text import read_classes, read_text, split_of_name
 
@@ -38,18 +39,17 @@ class AdammlLists:
         for source in sources:
             lists[split_of_name(source)].append(source)
         for split, (first, *others) in lists.items():
-            labels_of = {
-                other: {e.id: e.labels for e in self._read(other, split, options) if isinstance(e, Entry)}
-                for other in others
+            entries_of = {
+                other: {e.id: e for e in self._read(other, split, options) if isinstance(e, Entry)} for other in others
             }
             for item in self._read(first, split, options):
                 clash = [
-                    f"{labels[item.id]} in {other}"
-                    for other, labels in labels_of.items()
-                    if isinstance(item, Entry) and labels.get(item.id, item.labels) != item.labels
+                    f"{entries[item.id].classes} in {other}"
+                    for other, entries in entries_of.items()
+                    if isinstance(item, Entry) and entries.get(item.id, item).labels != item.labels
                 ]
                 if clash and isinstance(item, Entry):
-                    detail = f"labels {item.labels}, but {', '.join(clash)}"
+                    detail = f"labelled {item.classes}, but {', '.join(clash)}"
                     yield Unresolved(where=item.where, id=item.id, trouble="label_conflict", detail=detail)
                 else:
                     yield item
@@ -62,7 +62,7 @@ class AdammlLists:
     def _read(self, source: Path, split: str | None, options: Options) -> Iterator[Item]:
         for number, line in enumerate(read_text(source).split("\n"), start=1):
             if line.strip():
-                yield _item(f"{source.parent.name}/{source.name} line {number}", line.strip(), split, options)
+                yield _item(f"{source} line {number}", line.strip(), split, options)
 
 
 def _item(where: str, line: str, split: str | None, options: Options) -> Item:
@@ -80,6 +80,9 @@ def _item(where: str, line: str, split: str | None, options: Options) -> Item:
         start_s, end_s = (begin - 1) / options.frame_rate, end / options.frame_rate
     elif begin > 1:
         detail = f"begins at frame {begin}: give --fps, the frame rate at which the frames were extracted"
+        return Unresolved(where=where, id=id, trouble="bad_line", detail=detail)
+    if (problem := times_problem(start_s, end_s)) is not None:
+        detail = f"{problem}: frames {begin} to {end}, counted from 1"
         return Unresolved(where=where, id=id, trouble="bad_line", detail=detail)
     files = (FileName(name=name.removesuffix(".wav")), FileName(name=id))
     return Entry(where=where, id=id, files=files, labels=labels, split=split, start_s=start_s, end_s=end_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,7 +43,9 @@ def item(where: str, row: Mapping[str, Any], columns: Mapping[str, str]) -> Item
     try:
         start_s, end_s = (_seconds(value.get(key)) for key in ("start_s", "end_s"))
     except ValueError as error:
-        return Unresolved(where=where, id=name, trouble="bad_line", detail=f"times must be seconds, got {error}")
+        return Unresolved(where=where, id=name, trouble="bad_line", detail=str(error))
+    if (detail := times_problem(start_s, end_s)) is not None:
+        return Unresolved(where=where, id=name, trouble="bad_line", detail=detail)
     if "path" in value:
         files: tuple[FileName, ...] = (FileName(name=str(value["path"]).strip()),)
     else:
@@ -79,6 +82,16 @@ def part_id(name: str, start_s: float | None, end_s: float | None) -> str:
     )
 
 
+def times_problem(start_s: float | None, end_s: float | None) -> str | None:
+    """The rule of a manifest that a part breaks: told here, where its line in the source is known."""
+    for seconds in (start_s, end_s):
+        if seconds is not None and not 0 <= seconds < math.inf:
+            return f"times must be seconds, 0 or more, got {seconds:g}"
+    if end_s is not None and end_s <= (start_s or 0):
+        return f"a part must end after it begins, got {start_s or 0:g} s to {end_s:g} s"
+    return None
+
+
 def _labels(value: Any) -> tuple[str | int, ...]:
     """Names, or numbers where they are nothing else."""
     several = value if isinstance(value, list) else [] if value is None else [value]
@@ -90,7 +103,7 @@ def _labels(value: Any) -> tuple[str | int, ...]:
 def _seconds(value: Any) -> float | None:
     if value is None:
         return None
-    seconds = float(value)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(repr(value))
-    return seconds
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"times must be seconds, 0 or more, got {value!r}") from None

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 Trouble = Literal["no_file", "several_files", "bad_line", "no_label", "label_conflict", "bad_split", "duplicate"]
-# Not in the manifest by rule, so only counted: no label (as in withheld test sets), a class that nobody asked for.
-Leave = Literal["unlabelled", "other_class", "no_video_file"]
+# Not in the manifest by rule, so only counted: no label (as in withheld test sets), a class that nobody asked for,
+# what is no video or hidden (macOS leaves a hidden ``._a.mp4`` beside every ``a.mp4``).
+Leave = Literal["unlabelled", "other_class", "no_video_file", "hidden_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,11 @@ class Entry:
     start_s: float | None = None
     end_s: float | None = None
     group: str | None = None
+
+    @property
+    def classes(self) -> str:
+        """The labels, for people."""
+        return ", ".join(map(str, self.labels))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,19 +37,35 @@ class Folders:
         """The folders' names, which the entries bring along."""
 
     def _classes(self, folder: Path, source: Path, split: str | None) -> Iterator[Item]:
-        for place in sorted(folder.iterdir()):
+        places = sorted(folder.iterdir())
+        if not any(place.is_dir() and not place.name.startswith(".") for place in places):
+            raise UserError(f"no class folders in {folder}: put each class in a folder of its own, as bowling/a.mp4")
+        for place in places:
+            where = str(place.relative_to(source))
             if not place.is_dir():
-                yield LeftOut(where=str(place.relative_to(source)), rule="no_video_file", detail="beside class folders")
+                yield _beside(place, where)
                 continue
-            found = False
-            for path in walk(place):
-                inside = path.relative_to(source)
-                if not is_video(path):
-                    yield LeftOut(where=str(inside), rule="no_video_file", detail="not the extension of a video")
-                    continue
-                found = True
-                file = FileName(name=str(path.absolute()))
-                yield Entry(where=str(inside), id=str(inside), files=(file,), labels=(place.name,), split=split)
-            if not found and not place.name.startswith("."):
-                where = str(place.relative_to(source))
+            items = [_item(path, source, place.name, split) for path in walk(place)]
+            yield from items
+            if not any(isinstance(item, Entry) for item in items) and not place.name.startswith("."):
                 yield Unresolved(where=where, id=place.name, trouble="no_file", detail="a class folder without a video")
+
+
+def _beside(path: Path, where: str) -> Item:
+    """A file that is in no class folder."""
+    if path.name.startswith("."):
+        return LeftOut(where=where, rule="hidden_file")
+    if not is_video(path):
+        return LeftOut(where=where, rule="no_video_file", detail="beside class folders")
+    detail = "a video beside the class folders: put it into the folder of its class"
+    return Unresolved(where=where, id=where, trouble="no_label", detail=detail)
+
+
+def _item(path: Path, source: Path, label: str, split: str | None) -> Item:
+    inside = path.relative_to(source)
+    where = str(inside)
+    if any(part.startswith(".") for part in inside.parts):
+        return LeftOut(where=where, rule="hidden_file")
+    if not is_video(path):
+        return LeftOut(where=where, rule="no_video_file", detail="not the extension of a video")
+    return Entry(where=where, id=where, files=(FileName(name=str(path.absolute())),), labels=(label,), split=split)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from trainables.errors import InvalidInput, UserError
 from trainables.kit.data.check.records import write_lines
@@ -16,6 +16,7 @@ from trainables.kit.data.importers.entry import Entry, Item, Leave, LeftOut, Opt
 from trainables.kit.data.importers.files import FileIndex, fold
 from trainables.kit.data.importers.text import SPLIT_NAMES
 from trainables.kit.data.manifest import SPLITS, Video, read_lines, write_manifest
+from trainables.kit.data.outputs import file_problems
 from trainables.kit.data.splits import Splits, complete_splits
 
 
@@ -42,7 +43,9 @@ def import_videos(sources: Sequence[Path], format: str, options: Options) -> Imp
     _refuse_missing(sources)
     name = _recognise(sources) if format == "auto" else format
     importer = IMPORTERS[name]
+    _refuse_without_effect(name, options)
     items = list(importer.read(sources, options))
+    _refuse_unseen_splits(items, options)
     unresolved = [item for item in items if isinstance(item, Unresolved)]
     left_out = Counter(item.rule for item in items if isinstance(item, LeftOut))
     numbering = _Numbering.of([i for i in items if isinstance(i, Entry)], options.classes or importer.classes(sources))
@@ -50,6 +53,7 @@ def import_videos(sources: Sequence[Path], format: str, options: Options) -> Imp
     source = sources[0] if sources[0].is_dir() else sources[0].parent
     finder = _Finder(options.root or source, options)
     videos: list[Video] = []
+    taken: dict[tuple[Path, float | None, float | None], Entry] = {}
     others: Counter[str] = Counter()
     for entry in _once(items, unresolved):
         labels = numbering.numbers(entry)
@@ -60,6 +64,8 @@ def import_videos(sources: Sequence[Path], format: str, options: Options) -> Imp
         found = finder.video(entry, labels, numbering.names)
         if isinstance(found, Unresolved):
             unresolved.append(found)
+        elif (first := taken.setdefault((found.path, found.start_s, found.end_s), entry)) is not entry:
+            unresolved.append(_again(entry, first, f"names the file {found.path.name} again, as {first.where} does"))
         else:
             videos.append(found)
     _refuse_useless(videos, unresolved, left_out, numbering)
@@ -85,13 +91,30 @@ def make_splits(imported: Imported, seed: int) -> tuple[Imported, Splits]:
     return replace(imported, videos=tuple(splits.write_into(imported.videos))), splits
 
 
+def refuse_output(out: Path, inputs: Sequence[Path]) -> None:
+    """Refuse a place for the manifest before anything is read. ``inputs``: sources and other lists.
+
+    Raises:
+        InvalidInput: it, or the list of what is not resolved, cannot be written there, or would replace one of ``inputs``
+            or a video.
+    """
+    if problems := file_problems(out, inputs) or file_problems(_beside(out), inputs):
+        raise InvalidInput("--out", problems)
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix(".unresolved.jsonl")
+
+
 def write_imported(imported: Imported, out: Path) -> Path:
     """Write the manifest, and beside it what was not resolved (``NAME.unresolved.jsonl``, whose path is returned).
 
     Raises:
-        InvalidInput: the manifest would break a rule, for example name splits for some videos only; nothing is written.
+        InvalidInput: see :func:`refuse_output`; or the manifest would break a rule, for example name splits for some
+            videos only; nothing is written.
+        ManifestError: writing fails.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    refuse_output(out, ())
     trial = out.with_name(f".{out.name}.trial")
     try:
         write_manifest(trial, imported.videos, multi_label=imported.multi_label)
@@ -102,8 +125,9 @@ def write_imported(imported: Imported, out: Path) -> Path:
             raise InvalidInput(f"manifest {out}", problems)
         trial.replace(out)
     finally:
-        trial.unlink(missing_ok=True)
-    beside = out.with_suffix(".unresolved.jsonl")
+        with suppress(OSError):  # there is none, or none can be there
+            trial.unlink()
+    beside = _beside(out)
     rows = ({"where": u.where, "id": u.id, "trouble": u.trouble, "detail": u.detail} for u in imported.unresolved)
     write_lines(beside, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return beside
@@ -113,6 +137,30 @@ def _refuse_missing(sources: Sequence[Path]) -> None:
     missing = [f"{source} must be a file or a folder, got neither" for source in sources if not source.exists()]
     if missing:
         raise InvalidInput("sources", missing)
+
+
+def _refuse_without_effect(format: str, options: Options) -> None:
+    given = {("--parts", "activitynet"): options.parts, ("--fps", "adamml"): options.frame_rate is not None}
+    problems = [
+        f"{option} is for --format {only} alone, got {format}; leave it out"
+        for (option, only), is_given in given.items()
+        if is_given and format != only
+    ]
+    if problems:
+        raise InvalidInput("arguments", problems)
+
+
+def _refuse_unseen_splits(items: Sequence[Item], options: Options) -> None:
+    """A name that no line has is a slip: its lines would silently stay in the split that they were in."""
+    named = {item.split for item in items if isinstance(item, Entry) and item.split is not None}
+    seen = named | {SPLIT_NAMES[name.casefold()] for name in named if name.casefold() in SPLIT_NAMES}
+    problems = [
+        f"--split-as {name}={split} must name a split of the sources, got {', '.join(sorted(named)) or 'none'} in them"
+        for name, split in options.split_as.items()
+        if name not in seen
+    ]
+    if problems:
+        raise InvalidInput("arguments", problems)
 
 
 def _recognise(sources: Sequence[Path]) -> str:
@@ -137,13 +185,15 @@ def _once(items: Iterable[Item], unresolved: list[Unresolved]) -> list[Entry]:
             continue
         known = first.setdefault(entry.id, entry)
         if known is not entry:
-            same = known.labels == entry.labels
-            detail = f"is on {known.where} already" + (
-                "" if same else f", with {known.labels} instead of {entry.labels}"
-            )
-            trouble: Literal["duplicate", "label_conflict"] = "duplicate" if same else "label_conflict"
-            unresolved.append(Unresolved(where=entry.where, id=entry.id, trouble=trouble, detail=detail))
+            unresolved.append(_again(entry, known, f"is on {known.where} already"))
     return list(first.values())
+
+
+def _again(entry: Entry, first: Entry, detail: str) -> Unresolved:
+    if entry.labels == first.labels:
+        return Unresolved(where=entry.where, id=entry.id, trouble="duplicate", detail=detail)
+    detail = f"{detail}, labelled {first.classes} there and {entry.classes} here"
+    return Unresolved(where=entry.where, id=entry.id, trouble="label_conflict", detail=detail)
 
 
 class _Numbering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,14 @@ def named_classes(name: str) -> tuple[str, ...]:
     """Class names by label: of the list that comes with this package under that name, or of a file.
 
     Raises:
-        UserError: see :func:`read_classes`.
+        UserError: there is neither; and see :func:`read_classes`.
     """
-    return class_names(name) if name in CLASS_COUNTS else read_classes(Path(name))
+    if name in CLASS_COUNTS:
+        return class_names(name)
+    if not Path(name).exists():
+        near = difflib.get_close_matches(name, CLASS_COUNTS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(
+            f"classes must be a file or a shipped list ({', '.join(CLASS_COUNTS)}), got {name!r}, which is neither{hint}"
+        )
+    return read_classes(Path(name))

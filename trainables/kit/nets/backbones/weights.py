@@ -89,8 +89,10 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        # Torch's own text for a file that holds code advises to switch the protection off.
+        why = "it holds more than tensors" if isinstance(error, pickle.UnpicklingError) else _first_line(error)
         raise UserError(
-            f"{path}: does not read as weights ({_first_line(error)}); "
+            f"{path}: does not read as weights ({why}); "
             "give a .safetensors file, or a .pth file with a state dict and nothing else in it"
         ) from error
     for key in ("model", "state_dict"):
