@@ -96,7 +96,8 @@ def _make_scene(path: Path, height: int, width: int, seconds: float, seed: int) 
 def _texture(side: int, rng: np.random.Generator) -> np.ndarray:
     """Grey that falls off with spatial frequency as in video frames, and weaker, smoother colour.
 
-    Chosen so that a frame of 340x256 takes about 45 kB as JPEG of quality 95, as frames of real clips did (13 MB for 10 s).
+    Chosen so that a frame of 340x256 takes about 45 kB as JPEG of quality 95, so that 10 s take about as much as the 13 MB that
+    were once measured for a real clip.
     """
     frequency = np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None]), 1 / side)
 

@@ -23,6 +23,7 @@ from trainables.kit.data.manifest import SPLITS, Video, read_manifest
 from trainables.kit.data.pack import ClipFiles, OneClip, TimedClips, can_pack, open_pack
 from trainables.kit.data.segments import test_starts, train_starts
 from trainables.kit.data.splits import complete_splits, record_splits
+from trainables.kit.memory import keep_freed_memory
 
 # Batch norm over fewer values than this fails or misleads: a last batch below it is left out.
 SMALLEST_SHARE = 2
@@ -44,6 +45,7 @@ class VideoData:
             UserError: the manifest is broken or cannot be split, files do not decode (all are named), or flow is asked for
                 and cannot be computed here.
         """
+        keep_freed_memory()
         manifest = read_manifest(config.manifest)
         videos = manifest.videos
         self.config = config

@@ -292,5 +292,6 @@ def _refuse_useless(
     if empty:
         remedy = "name it as the source does, or take it out of --classes" if numbering.asked else "find its files"
         troubles = Counter(u.trouble for u in unresolved)
-        why = "".join(f"; {count} lines unresolved: {trouble}" for trouble, count in troubles.most_common())
+        counted = ", ".join(f"{count} {trouble}" for trouble, count in troubles.most_common())
+        why = f"; unresolved lines: {counted}" if counted else ""
         raise InvalidInput("import", [f"class {name!r} must have a video, got none: {remedy}{why}" for name in empty])
