@@ -169,7 +169,7 @@ def test_table_1_on_real_clips_from_the_command_line(clips: Path, tmp_path: Path
     table = json.loads(done.stdout)
     assert table["state"] == "finished"
     rows = {row["row"]: row for row in table["rows"]}
-    assert list(rows) == ["rgb", "audio", "weighted_fusion", "adamml"]
+    assert list(rows) == ["rgb", "audio", "weighted_fusion", "adamml", "random_train", "random_test", "random_both"]
     assert set(rows["adamml"]["rates"]) == {"rgb", "audio"}
     assert {p["data_set"] for p in rows["adamml"]["published"]} == {"Kinetics-Sounds", "ActivityNet"}
     assert rows["adamml"]["difference"]["against"] == "weighted_fusion"
@@ -182,6 +182,7 @@ def test_table_1_on_real_clips_from_the_command_line(clips: Path, tmp_path: Path
     [
         (["table11"], "did you mean 'table1'"),
         (["table1", "--preset", "paper"], "give --manifest FILE"),
+        (["table1", "--preset", "tyni"], "--preset must be one of"),
         (["table1", "--manifest", "gone.jsonl"], "does not exist"),
         (["table1", "--manifest", "gone.jsonl", "--preset", "smal"], "unknown preset"),
         (["trade", "--system", "no.such:Thing"], "cannot be imported"),
