@@ -54,23 +54,32 @@ def pick(
     *,
     max_gflops: float | None = None,
     min_accuracy: float | None = None,
+    point_id: str | None = None,
     name: str | None = None,
 ) -> Picked:
     """Choose from ``front`` on validation and write the choice to ``SWEEP/picks/NAME``, in place of an older one.
 
-    ``front``: a loaded one, or a sweep's folder (then costs are of the ``full`` convention).
+    ``front``: a loaded one, or a sweep's folder (then costs are of the ``full`` convention). ``point_id``: this very
+    point instead of a wish; a dominated one or a baseline will do, if its weights are kept.
 
     Raises:
         NoPoint: no point meets the wish.
-        UserError: no wish was given, or ``name`` cannot be a folder's.
+        NotFound: there is no point ``point_id``.
+        UserError: no wish was given, or two that may differ, or ``name`` cannot be a folder's.
         CheckpointMissing: the store's copy of the weights is gone or damaged.
     """
     loaded = front if isinstance(front, Front) else Front.load(front)
-    point = choose(loaded.points, max_gflops=max_gflops, min_accuracy=min_accuracy, convention=loaded.convention)
-    label = name or _default_name(max_gflops, min_accuracy, loaded.convention)
+    if point_id is None:
+        point = choose(loaded.points, max_gflops=max_gflops, min_accuracy=min_accuracy, convention=loaded.convention)
+    elif max_gflops is None and min_accuracy is None:
+        point = _named(loaded, point_id)
+    else:
+        raise UserError("--point names one point, so --max-gflops and --min-accuracy cannot choose; give either")
+    label = name or _default_name(max_gflops, min_accuracy, loaded.convention, point if point_id else None)
     if not _NAME.fullmatch(label):
         raise UserError(f"a pick's name must be letters, digits, '.', '_' and '-' (it becomes a folder); got {label!r}")
-    wish = {"max_gflops": max_gflops, "min_accuracy": min_accuracy, "convention": loaded.convention}
+    wish: dict[str, Json] = {"max_gflops": max_gflops, "min_accuracy": min_accuracy, "convention": loaded.convention}
+    wish |= {} if point_id is None else {"point_id": point.point_id}
     return Picked(front=loaded, point=point, folder=write_pick(loaded, point, label, wish=wish))
 
 
@@ -183,7 +192,22 @@ def _md(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", str(text)).replace("\n", " ")
 
 
-def _default_name(max_gflops: float | None, min_accuracy: float | None, convention: str) -> str:
+def _named(front: Front, point_id: str) -> FrontPoint:
+    point = front.find(point_id)
+    if not point.checkpoint.is_file():
+        kept = ", ".join(p.point_id for p in front.points[:8]) or "none"
+        raise UserError(
+            f"the weights of {point.point_id} were dropped, as another epoch of its trial is better at every cost; "
+            f"points of the front, whose weights are kept: {kept}"
+        )
+    return point
+
+
+def _default_name(
+    max_gflops: float | None, min_accuracy: float | None, convention: str, point: FrontPoint | None = None
+) -> str:
+    if point is not None:
+        return f"point-{point.name or point.point_id}"
     parts = [] if max_gflops is None else [f"{max_gflops:g}gflops"]
     parts += [] if min_accuracy is None else [f"accuracy{min_accuracy:g}"]
     parts += [] if convention == "full" else [convention]

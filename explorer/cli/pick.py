@@ -14,6 +14,9 @@ def command(
     sweep: Annotated[str, typer.Argument(help="A sweep: its folder, or its name below ./runs.")],
     max_gflops: Annotated[float | None, typer.Option(help="Budget: at most this many GFLOPs a video.")] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="At least this accuracy on validation, 0 to 1.")] = None,
+    point: Annotated[
+        str | None, typer.Option(help="This very point, by the id that `front` shows, or a baseline by its name.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the pick; by default made from the budget.")] = None,
     convention: Annotated[
         ConventionName, typer.Option(help="What GFLOPs count: all that runs, or what the paper counts.")
@@ -25,7 +28,7 @@ def command(
     from explorer.records import find_sweep
 
     front = Front.load(find_sweep(sweep), convention=convention.value)
-    picked = pick(front, max_gflops=max_gflops, min_accuracy=min_accuracy, name=name)
+    picked = pick(front, max_gflops=max_gflops, min_accuracy=min_accuracy, point_id=point, name=name)
     if as_json:
         print(json.dumps(picked.to_json()))
         return

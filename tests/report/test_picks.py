@@ -77,6 +77,25 @@ def test_no_point_within_budget_writes_nothing_and_names_the_nearest(front):
     assert not (front.folder / "picks").exists()
 
 
+def test_a_named_point_is_picked_whatever_else_the_front_holds(front):
+    for point in (front.points[0], front.points[-1], front.baselines[0]):
+        picked = pick(front, point_id=point.point_id)
+        assert picked.point is point and picked.folder.name == f"point-{point.name or point.point_id}"
+        assert json.loads((picked.folder / "pick.json").read_text())["wish"]["point_id"] == point.point_id
+
+
+def test_a_named_point_beside_a_budget_is_refused(front):
+    with pytest.raises(UserError, match="--point names one point"):
+        pick(front, point_id=front.points[0].point_id, max_gflops=1.0)
+
+
+def test_a_named_point_whose_weights_were_dropped_is_refused_with_those_that_are_kept(front):
+    point = front.points[-1]
+    point.checkpoint.unlink()
+    with pytest.raises(UserError, match=f"the weights of {point.point_id} were dropped"):
+        pick(front, point_id=point.point_id)
+
+
 @pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b"])
 def test_a_name_that_cannot_be_a_folder_is_refused(front, name):
     if name == "":
