@@ -3,7 +3,7 @@
     submit    load_space, sweep, train
     browse    Front
     pick      pick, load_model, predict
-    know      plan_reproduction, reproduce
+    know      headroom, plan_reproduction, reproduce
 
 Importing this module imports neither torch nor Ray nor MLflow; what needs them imports them when it is called.
 """
@@ -11,6 +11,7 @@ Importing this module imports neither torch nor Ray nor MLflow; what needs them 
 from __future__ import annotations
 
 from explorer.browse import Front, FrontPoint, Reference
+from explorer.headroom import Headroom, headroom
 from explorer.picks import Picked, pick
 from explorer.predict import PickedModel, VideoPrediction, load_model, predict
 from explorer.reproduce import Reproduced, Reproduction, plan_reproduction, reproduce
@@ -21,6 +22,7 @@ from explorer.train import Trained, train
 __all__ = [
     "Front",
     "FrontPoint",
+    "Headroom",
     "Picked",
     "PickedModel",
     "Reference",
@@ -29,6 +31,7 @@ __all__ = [
     "SearchSpace",
     "Trained",
     "VideoPrediction",
+    "headroom",
     "load_model",
     "load_space",
     "pick",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,22 +38,38 @@ def train(
     Raises:
         StageFailed: a loss is not finite.
     """
-    from explorer.execute import execute
-
-    store = Store(space.store_folder, area=f"{space.name}.train")  # a sweep of this name may train the same key
     jobs = {job.key: job for job in chain(space, {})}
     for baseline in baseline_chains(space).values():
         jobs |= {job.key: job for job in baseline}
+    done: list[Trained] = []
+
+    def note(stage: Trained) -> None:
+        done.append(stage)
+        on_stage(stage)
+
+    train_jobs(space, tuple(jobs.values()), on_epoch=on_epoch, on_stage=note)
+    return tuple(done)
+
+
+def train_jobs(
+    space: SearchSpace,
+    jobs: Sequence[StageJob],
+    *,
+    on_epoch: Callable[[EpochReport], None],
+    on_stage: Callable[[Trained], None],
+) -> Store:
+    """Train ``jobs``, parents before children, in this process, and return the store that holds them. Raises as `train`."""
+    from explorer.execute import execute
+
+    store = Store(space.store_folder, area=f"{space.name}.train")  # a sweep of this name may train the same key
 
     def report(epoch: EpochReport) -> bool:
         on_epoch(epoch)
         return True
 
-    done = []
-    for job in jobs.values():
+    for job in jobs:
         reused = store.has(job.key)
         execute(job, store=store, cache=space.cache_folder, on_epoch=report)
         points = tuple(OperatingPoint.from_dict(raw) for raw in store.points(job.key))
-        done.append(Trained(job=job, reused=reused, points=points))
-        on_stage(done[-1])
-    return tuple(done)
+        on_stage(Trained(job=job, reused=reused, points=points))
+    return store

@@ -440,6 +440,14 @@ class System(abc.ABC):
         """
         raise UserError(f"system {self.name} does not read video files; predict with a checkpoint of another system")
 
+    def headroom_stage(self, config: Any) -> str | None:
+        """The stage after which :meth:`headroom` can be told, before any decision is learnt; None: the system has none."""
+        return None
+
+    def headroom(self, config: Any, table: Replay, classes: int) -> Mapping[str, Scored]:
+        """What ideal and blind selections would reach: rule -> settings, scored. ``table`` is of mode ``all_on``."""
+        raise NotImplementedError
+
     def modes(self, config: Any) -> tuple[str, ...]:
         """Decision modes that ``replay`` knows: ``policy``, ``all_on``, ``random``, ``only.SITE``."""
         return ("policy", "all_on", "random")

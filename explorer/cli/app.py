@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "pick": Verb(group=PICK),
     "predict": Verb(group=PICK),
     "cost": Verb(group=KNOW),
+    "headroom": Verb(group=KNOW),
     "reproduce": Verb(group=KNOW),
     "data": Verb(group=KNOW, sub=True),
 }

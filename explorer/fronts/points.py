@@ -189,6 +189,18 @@ def measure(scored: Scored, setting_B: np.ndarray) -> Measured:
     )
 
 
+def best_within(scored: Scored, first_B: np.ndarray | None, budget_gmacs: float, convention: Convention) -> Measured:
+    """The most accurate setting within a budget, the cheapest of equals; the cheapest at all where none is within.
+
+    ``first_B``: one of two halves (:func:`~explorer.fronts.halves`); each video is judged by what the other half chose. None:
+    chosen and judged on all videos, for settings that see the labels anyway.
+    """
+    if first_B is not None:
+        return measure(scored, _choose(scored, first_B, budget_gmacs, convention).judge_B)
+    everyone_B = np.ones(scored.correct_PB.shape[1], dtype=bool)
+    return measure(scored, np.full(len(everyone_B), _best(scored, everyone_B, budget_gmacs, convention)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
     """``deployed``: the setting to deploy. ``judge_B``: (B,) the setting that judges each validation video."""

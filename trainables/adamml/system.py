@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +24,7 @@ from trainables.contract import (
     Loss,
     Prediction,
     Replay,
+    Scored,
     Share,
     Site,
     Stage,
@@ -33,6 +35,7 @@ from trainables.errors import InvalidInput
 from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.modalities import MODALITIES
+from trainables.kit.measure.headroom import headroom as modality_headroom
 from trainables.kit.measure.replay import DRAW, JOINT_THRESHOLD, ModalityReplay
 from trainables.kit.nets.names import PUBLISHED_WEIGHTS
 from trainables.tables import PublishedRow, Table
@@ -156,6 +159,13 @@ class AdaMMLSystem(System):
 
         assert isinstance(model, AdaMML)
         return predict(model, config, video, knobs=knobs, cost=self.cost(config, model.classes), mode=mode)
+
+    def headroom_stage(self, config: AdaMMLConfig) -> str | None:
+        return "warmup"
+
+    def headroom(self, config: AdaMMLConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
+        assert isinstance(table, ModalityReplay)
+        return modality_headroom(replace(table, cost=self.cost(config, classes)))
 
     def modes(self, config: AdaMMLConfig) -> tuple[str, ...]:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,12 +19,14 @@ from trainables.contract import (
     Optimiser,
     Pass,
     Replay,
+    Scored,
     Share,
     Site,
     Stage,
     StepContext,
     System,
 )
+from trainables.kit.measure.headroom import headroom as modality_headroom
 from trainables.kit.measure.replay import ModalityReplay
 from trainables.toy import surface
 from trainables.toy.config import MODALITIES, ToyConfig, ToyStage
@@ -103,6 +106,13 @@ class ToySystem(System):
 
     def sites(self, config: ToyConfig) -> tuple[Site, ...]:
         return tuple(Site(name=name, kind="bernoulli", axes=("segment",)) for name in MODALITIES)
+
+    def headroom_stage(self, config: ToyConfig) -> str | None:
+        return "warmup"
+
+    def headroom(self, config: ToyConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
+        assert isinstance(table, ModalityReplay)
+        return modality_headroom(replace(table, cost=self.cost(config, classes)))
 
     def knobs(self, config: ToyConfig) -> tuple[Knob, ...]:
         return tuple(Knob(name=f"threshold.{name}", default=0.5, values=THRESHOLDS) for name in MODALITIES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -111,6 +111,15 @@ def replay_epoch(
     if ranks.first:
         write_arrays(epoch_folder(result, epoch) / f"{split}.safetensors", table.arrays())
     return table
+
+
+def replay_result(job: StageJob, result: Path, *, split: str, mode: str, cache: Path) -> Replay:
+    """The replay table of a finished stage's weights in any decision mode, by one inference pass in this process."""
+    system, config = system_of(job)
+    stage = replace(find_stage(system, config, job.stage), mode=mode)
+    data = open_for(system, job, cache)
+    model = load_model(system, config, result / "weights.safetensors", classes=len(data.classes), seed=job.seed)
+    return replay(system, model, config, data, split, stage=stage, seed=job.seed, ranks=Ranks())
 
 
 def read_replay(job: StageJob, result: Path, epoch: int, split: str) -> Replay:
