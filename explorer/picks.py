@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.browse import METRIC, Front, FrontPoint, measured_json
+from explorer.curve import curve
 from explorer.errors import UserError
 from explorer.fronts import pick as choose
 from explorer.store import Store
@@ -114,6 +115,7 @@ def pick_info(front: Front, point: FrontPoint, info: Mapping[str, Any], *, wish:
         "epoch": point.point.epoch,
         "config": info["config"],
         "knobs": dict(point.point.knobs),
+        "curve": curve(front, point),
         "classes": list(info["classes"]),
         "preprocessing": info["config"].get("data", {}),
         "parameters": dict(point.parameters),

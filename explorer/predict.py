@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.curve import setting_within, settings_of
 from explorer.errors import NotFound, UserError
+from explorer.fronts.controller import BudgetController
 from trainables.contract import Convention, Json, Prediction, System, SystemConfig
 from trainables.systems import load_system
 
@@ -53,6 +55,14 @@ class PickedModel:
     classes: tuple[str, ...]
     info: Mapping[str, Any]
 
+    def within(self, max_gflops: float, convention: Convention = "full") -> PickedModel:
+        """The same network at the most accurate setting of its knobs within a budget, on validation.
+
+        Raises:
+            NoPoint: no setting is so cheap.
+        """
+        return replace(self, knobs=setting_within(self.info, max_gflops, convention).knobs)
+
     def predict(self, videos: Iterable[str | Path], *, convention: Convention = "full") -> list[VideoPrediction]:
         """See :func:`predict`."""
         return [self.label(path, convention) for path in video_files(videos)]
@@ -73,6 +83,26 @@ class PickedModel:
             convention=convention,
             prediction=found,
         )
+
+
+class Stream:
+    """Labels files one after the other, each at the setting that keeps the running mean of GFLOPs at a budget.
+
+    Raises:
+        UserError: the budget is below the cheapest setting.
+    """
+
+    def __init__(self, model: PickedModel, mean_gflops: float, convention: Convention = "full") -> None:
+        self._model, self._convention = model, convention
+        self._settings = settings_of(model.info, convention)
+        self.controller = BudgetController([s.gflops[convention] for s in self._settings], mean_gflops)
+
+    def label(self, path: Path) -> VideoPrediction:
+        """Label one file. Raises ``UserError`` where it does not decode; it then costs nothing."""
+        chosen = self.controller.choose()
+        found = replace(self._model, knobs=self._settings[chosen].knobs).label(path, self._convention)
+        self.controller.spent(found.gflops, chosen)
+        return found
 
 
 def load_model(folder: str | Path) -> PickedModel:

@@ -61,6 +61,21 @@ class Knob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conditioning:
+    """How one training run is made to serve every value of some fields, which then are knobs.
+
+    ``field``: the field that says so, ``on`` and ``off`` its values. ``settings``: what else to set, dotted path -> value.
+    ``covers``: the fields that then are set after training and change nothing that is trained.
+    """
+
+    field: str
+    on: Json
+    off: Json
+    settings: Mapping[str, Json]
+    covers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimiser:
     """An optimiser together with its schedule: they are built, stepped, stored and resumed as one.
 
@@ -359,6 +374,10 @@ class System(abc.ABC):
     @abc.abstractmethod
     def knobs(self, config: Any) -> tuple[Knob, ...]:
         """What can be set after training."""
+
+    def conditioning(self, config: Any, ranges: Mapping[str, tuple[float, float]]) -> Conditioning | None:
+        """How to train once for every value in ``ranges`` (searched field -> lowest, highest); None if no field can be."""
+        return None
 
     @abc.abstractmethod
     def data_fingerprint(self, config: Any) -> str:

@@ -15,19 +15,36 @@ if TYPE_CHECKING:
 def command(
     point: Annotated[str, typer.Argument(help="The folder that `explorer pick` printed.")],
     videos: Annotated[list[str], typer.Argument(help="Video files, or folders of them.")],
+    budget_gflops: Annotated[
+        float | None,
+        typer.Option(
+            help="Set the knobs anew: the most accurate setting within this many GFLOPs a video, on validation."
+        ),
+    ] = None,
+    mean_gflops: Annotated[
+        float | None,
+        typer.Option(
+            help="Set the knobs anew before each video, so that the mean over the videos keeps to this budget."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Label videos and show which modality each segment used; what is skipped is not computed."""
     from explorer.api import load_model
     from explorer.errors import UserError
-    from explorer.predict import video_files
+    from explorer.predict import Stream, video_files
 
+    if budget_gflops is not None and mean_gflops is not None:
+        raise UserError("--budget-gflops limits every setting and --mean-gflops the mean over the videos; give either")
     model = load_model(point)
+    if budget_gflops is not None:
+        model = model.within(budget_gflops)
+    stream = Stream(model, mean_gflops) if mean_gflops is not None else None
     all_on = model.info["all_on_gflops"]["full"]
     results, problems = [], []
     for path in video_files(videos):
         try:
-            results.append(model.label(path))
+            results.append(model.label(path) if stream is None else stream.label(path))
         except UserError as error:  # the others are labelled all the same
             problems.append(str(error))
             continue
@@ -35,6 +52,10 @@ def command(
             print("\n".join(timeline(results[-1], all_on)), flush=True)
     if as_json:
         print(json.dumps([result.to_json() for result in results]))
+    elif stream is not None:
+        print(
+            f"{stream.controller.videos} videos: {stream.controller.mean:.5g} GFLOPs a video in the mean, {mean_gflops:g} asked for"
+        )
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if problems:

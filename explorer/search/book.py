@@ -60,7 +60,8 @@ class Asked:
 class Search:
     """What is searched, and how. ``objectives``: metric -> ``max`` or ``min``, in the order of a trial's values.
 
-    ``identity``: what must be the same when the sweep is resumed; a change of it is refused by name.
+    ``identity``: what must be the same when the sweep is resumed; a change of it is refused by name. ``canonical`` maps
+    points that give the same trial to one of them: only that one is tried.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Search:
     seed: int = 0
     first_points: Sequence[Params] = ()
     identity: Mapping[str, Any] | None = None
+    canonical: Callable[[Params], Params] = dict
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -213,7 +215,11 @@ class StudyBook:
             (self._propose(replace(known, attempt=attempt)) for attempt in range(_ATTEMPTS)),
             (propose_random(replace(known, attempt=_ATTEMPTS + attempt)) for attempt in range(_RANDOM_ATTEMPTS)),
         )
-        return next((proposal for proposal in attempts if _identity(proposal.params) not in tried), None)
+        for proposal in attempts:
+            params = self.search.canonical(proposal.params)
+            if _identity(params) not in tried:
+                return replace(proposal, params=params)
+        return None
 
     # --- tell ---------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ def search_of(space: SearchSpace) -> Search:
         seed=space.seed,
         first_points=(default_point(space),) if space.budget.trials != 0 else (),
         identity=identity(space),
+        canonical=space.canonical,
     )
 
 

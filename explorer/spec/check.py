@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from explorer.search.samplers import SAMPLERS
-from explorer.spec.dimension import Dimension
+from explorer.spec.dimension import Choice, Dimension
 from explorer.spec.fields import (
     canonical,
     field_names,
@@ -61,6 +61,8 @@ class Checker:
             return None
         raw = self._raw_config(space, system, {key: value for key, value in data.items() if key not in RESERVED})
         config = self._config(system, raw)
+        if config is not None and space.start_with == "conditioned":
+            space, raw = self._conditioned(space.model_copy(update={"config": to_jsonable_python(raw)}), system, raw)
         self._search(space.search, system, raw, config)
         if config is not None:
             self._baselines(space, system, config)
@@ -135,6 +137,23 @@ class Checker:
             if details["type"] != "missing":
                 remaining = without(remaining, place)
         return config if not errors else _validate(system.Config, remaining)[0]
+
+    def _conditioned(
+        self, space: SearchSpace, system: System, raw: dict[str, Any]
+    ) -> tuple[SearchSpace, dict[str, Any]]:
+        """The space with its conditioning as a searched field, on in the configuration; unchanged where that was said."""
+        found = space.conditioning()
+        if found is None:
+            self._add(
+                ("start_with",),
+                f"start_with: conditioned needs a searched range above 0 of a field that {system.name} can condition on "
+                "(docs/conditioned.md); search one or leave start_with out",
+            )
+            return space, raw
+        for path, value in {found.field: found.on, **found.settings}.items():
+            raw = with_value(raw, path, value)
+        search = {found.field: Choice((found.on, found.off)), **space.search}
+        return space.model_copy(update={"search": search}), raw
 
     def _search(
         self,

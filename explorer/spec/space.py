@@ -21,9 +21,9 @@ from pydantic import (
 
 from explorer.errors import SpecError
 from explorer.spec.constraint import METRICS, Constraint, parse_constraint
-from explorer.spec.dimension import Dimension, Value, parse_dimension
-from explorer.spec.fields import with_value
-from trainables.contract import Json, System, SystemConfig
+from explorer.spec.dimension import Dimension, Int, Uniform, Value, parse_dimension
+from explorer.spec.fields import value_at, with_value
+from trainables.contract import Conditioning, Json, System, SystemConfig
 from trainables.systems import load_system
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -103,6 +103,8 @@ class SearchSpace(_Frozen):
     """A sweep as described by one YAML file. ``config`` is what the system's own configuration is made of.
 
     ``storage`` and the manifest are absolute, whatever the YAML said, so that it means the same in every process.
+    ``start_with`` conditioned: the first trial is one that serves every value of the fields that its system can condition on
+    (AdaMML: the lambdas), and whether a later trial is conditioned too is searched.
     """
 
     name: Annotated[str, BeforeValidator(_name)]
@@ -116,6 +118,7 @@ class SearchSpace(_Frozen):
     constraints: tuple[Annotated[str, BeforeValidator(_constraint)], ...] = ()
     baselines: tuple[str, ...] = ()
     sampler: str = "tpe"
+    start_with: Literal["defaults", "conditioned"] = "defaults"
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"
@@ -164,6 +167,29 @@ class SearchSpace(_Frozen):
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
             raise SpecError(f"{self.name} with {dict(params)}", problems) from error
+
+    def conditioning(self) -> Conditioning | None:
+        """What the conditioned trials of this space are; None where there are none."""
+        if self.start_with != "conditioned":
+            return None
+        ranges = {
+            path: (float(dimension.low), float(dimension.high))
+            for path, dimension in self.search.items()
+            if isinstance(dimension, Uniform | Int)
+        }
+        return self.load_system().conditioning(self.base_config(), ranges)
+
+    def canonical(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
+        """``params`` with the configuration's own value where a conditioned trial ignores what is given.
+
+        So two trials with equal parameters are one, and the other way round.
+        """
+        found = self.conditioning()
+        if found is None or params.get(found.field) != found.on:
+            return params
+        config = self.base_config().model_dump(mode="json", by_alias=True)
+        own = {path: self.search[path].nearest(value_at(config, path)) for path in found.covers if path in self.search}
+        return {**params, **own}
 
     def dump(self) -> dict[str, Any]:
         """As one would write it in YAML, every value spelled out; JSON-able. Loading it gives an equal space."""

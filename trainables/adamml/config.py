@@ -61,6 +61,34 @@ class _Recognition(SystemConfig):
     fc2_hidden: int = Field(2048, ge=1, description="width of the fc2 fusion baseline's first linear layer")
 
 
+class _LambdaDraws(SystemConfig):
+    corners: float = Field(0.1, ge=0, le=1)
+    recognition: Literal["drawn", "middle"] = "drawn"
+
+
+def _range_field(modality: Modality) -> tuple[Any, Any]:
+    return tuple[float, float] | None, None
+
+
+if TYPE_CHECKING:
+
+    class LambdaDraws(_LambdaDraws):
+        """See below."""
+
+else:
+    LambdaDraws = _of_each_modality(
+        "LambdaDraws",
+        """What efficiency weights a conditioned policy is trained for: each video draws its own, log-uniformly.
+
+        A field for each modality, ``[lowest, highest]``; null is a tenth to eight times its ``lambda``. ``corners``: share of
+        the videos that draw an end of every range instead. ``recognition``: under which weights' decisions recognition
+        trains, ``drawn`` ones or those in the ``middle`` of the ranges.
+        """,
+        _range_field,
+        _LambdaDraws,
+    )
+
+
 class _Policy(SystemConfig):
     frame_size: int = Field(160, ge=8)
     frame_every: int = Field(2, ge=1)
@@ -70,6 +98,9 @@ class _Policy(SystemConfig):
     feedback: Literal["logits", "none"] = "logits"
     decision: Literal["per_modality", "joint"] = "per_modality"
     sees: dict[str, str] = {}
+    conditioning: Literal["none", "lambda"] = "none"
+    conditioning_mode: Literal["film", "concat"] = "film"
+    draws: LambdaDraws = LambdaDraws()
 
 
 if TYPE_CHECKING:
@@ -104,6 +135,9 @@ else:
         its width, null leaves it out; ``feedback``: ``logits`` feeds the previous segment's raw policy logits to the LSTM,
         ``none`` is Eq. 1; ``decision``: ``joint`` uses or skips all modalities together; ``sees``: which input stands in
         for a modality in the policy, ``{flow: rgbdiff}`` spares the flow of segments that are skipped.
+        ``conditioning``: ``lambda`` trains one policy for all efficiency weights of ``draws``; they then are set after
+        training, like a threshold. ``conditioning_mode``: how they enter, ``film`` scales and shifts the joint feature and
+        the LSTM's output, ``concat`` lengthens the joint feature.
         """,
         lambda modality: _net_field(NetConfig, modality.name, modality.policy),
         _Policy,
@@ -224,7 +258,33 @@ class AdaMMLConfig(SystemConfig):
             raise ValueError(
                 f"policy.sees must put a picture for a picture or a sound for a sound, got {', '.join(mixed)}"
             )
+        if self.conditioned:
+            self._check_conditioning()
         return self
+
+    def _check_conditioning(self) -> None:
+        if self.penalty == "none":
+            raise ValueError(
+                "policy.conditioning: lambda needs an efficiency loss; penalty must be eq4 or mean, got none"
+            )
+        for modality in self.data.modalities:
+            lowest, highest = self.lambda_range(modality)
+            if not 0 < lowest < highest <= 100:
+                raise ValueError(
+                    f"policy.draws.{modality} must be [lowest, highest] with 0 < lowest < highest <= 100, since its "
+                    f"logarithm is drawn and enters the policy; got [{lowest:g}, {highest:g}]"
+                )
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether the efficiency weights are an input of the policy, to be set after training."""
+        return self.policy.conditioning == "lambda"
+
+    def lambda_range(self, modality: str) -> tuple[float, float]:
+        """Lowest and highest efficiency weight that a conditioned policy is trained for."""
+        given: tuple[float, float] | None = getattr(self.policy.draws, modality)
+        price = getattr(self.lambda_, modality)
+        return given or (price / 10, price * 8)
 
     def seen_by_policy(self, modality: str) -> str:
         """The input that the policy looks at to decide on ``modality``."""

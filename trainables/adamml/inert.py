@@ -35,7 +35,7 @@ def _reasons(config: AdaMMLConfig, searched: Sequence[str]) -> Mapping[str, str]
         reasons["correctness"] = f"penalty: {config.penalty} does not look at what is correct; drop it from the search"
     if config.penalty == "none" and "penalty" not in free:
         reasons["lambda"] = "penalty: none leaves the efficiency loss out; use penalty: eq4 or drop it from the search"
-    reasons |= _of_temperature(config, free)
+    reasons |= _of_conditioning(config, free) | _of_temperature(config, free)
     if config.policy.lstm is None and "policy.lstm" not in free:
         reasons["policy.feedback"] = "policy.lstm is null, and the feedback enters the LSTM; drop it from the search"
     for baseline in ("stages.fusion", "stages.random", "recognition.fc2_hidden"):
@@ -48,6 +48,19 @@ def _reasons(config: AdaMMLConfig, searched: Sequence[str]) -> Mapping[str, str]
         parts = ("lambda", "recognition", "policy", "policy.sees")
         reasons |= {f"{part}.{name}": why for part in parts}
     return reasons
+
+
+def _of_conditioning(config: AdaMMLConfig, free: set[str]) -> Mapping[str, str]:
+    if "policy.conditioning" in free:
+        return {}
+    if not config.conditioned:
+        why = "policy.conditioning is none; use conditioning: lambda or drop it from the search"
+        return {"policy.conditioning_mode": why, "policy.draws": why}
+    given = [m for m in config.data.modalities if getattr(config.policy.draws, m) and f"policy.draws.{m}" not in free]
+    why = (
+        "policy.conditioning: lambda trains for all of policy.draws, and it is set afterwards; drop it from the search"
+    )
+    return {f"lambda.{m}": why for m in given}
 
 
 def _of_temperature(config: AdaMMLConfig, free: set[str]) -> Mapping[str, str]:

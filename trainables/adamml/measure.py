@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from trainables.adamml.conditioning import lambda_grid
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML
 from trainables.contract import Batch, Convention, CostTable, Data, Share
@@ -43,18 +44,22 @@ def replay(
     net, device = model, next(model.parameters()).device
     sites = (mode.removeprefix("only."),) if mode.startswith("only.") else config.data.modalities
     inputs = config.data.inputs if mode in POLICY_MODES else sites  # sites first
+    lambda_LM = lambda_grid(config) if config.conditioned and mode in POLICY_MODES else None
 
     def forward(batch: Batch) -> SegmentOutput:
         batch = batch.to(device)
         present_BSM = batch.present_BSM[
             ..., : len(sites)
         ].bool()  # what only the policy looks at comes last, and is no site
+        logits_BSMC = _contributions(net, batch, present_BSM, mode)
+        if mode not in POLICY_MODES:
+            return SegmentOutput(probability_BSM=present_BSM.float(), logits_BSMC=logits_BSMC, present_BSM=present_BSM)
+        joint_BSD = net.policy.features(batch.inputs)
         return SegmentOutput(
-            probability_BSM=net.policy.probability(net.policy(batch.inputs))
-            if mode in POLICY_MODES
-            else present_BSM.float(),
-            logits_BSMC=_contributions(net, batch, present_BSM, mode),
+            probability_BSM=net.policy.probability(net.policy.decide(joint_BSD)),
+            logits_BSMC=logits_BSMC,
             present_BSM=present_BSM,
+            probability_LBSM=None if lambda_LM is None else _under_each(net, joint_BSD, lambda_LM),
         )
 
     batches = shared_batches(
@@ -75,11 +80,21 @@ def replay(
         mode=mode,
         seed=seed,
         share=share,
+        lambda_LM=None if lambda_LM is None else lambda_LM.numpy(),
     )
     if mode == "fused.fc2":  # two linear layers for every segment, in the place of the recognition nets' own
         always_macs: dict[Convention, int] = {"paper": 0, "full": _fc2_macs(net)}
         return replace(table, cost=replace(table.cost, always_macs=always_macs))
     return table
+
+
+def _under_each(net: AdaMML, joint_BSD: torch.Tensor, lambda_LM: torch.Tensor) -> torch.Tensor:
+    """``probability_LBSM``: the end of the policy again for each setting of the weights, all at once."""
+    (videos, segments, dim), settings = joint_BSD.shape, len(lambda_LM)
+    joint_NSD = joint_BSD.expand(settings, -1, -1, -1).reshape(-1, segments, dim)
+    lambda_NM = lambda_LM.to(joint_BSD.device).repeat_interleave(videos, 0)
+    probability_NSM = net.policy.probability(net.policy.decide(joint_NSD, lambda_NM))
+    return probability_NSM.view(settings, videos, segments, -1)
 
 
 def _fc2_macs(net: AdaMML) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables.adamml.conditioning import Film, lambda_code
 from trainables.adamml.config import AdaMMLConfig
 from trainables.kit import noise
 from trainables.kit.data.modalities import MODALITIES
@@ -59,8 +60,15 @@ class Policy(nn.Module):
         self.joint = nn.Sequential(*layers)
         self.feedback = policy.feedback == "logits" and policy.lstm is not None
         fed_back = 2 * len(self.decisions) if self.feedback else 0
+        self.config = config
+        self.concatenates = config.conditioned and policy.conditioning_mode == "concat"
+        dim += len(self.modalities) if self.concatenates else 0
         self.lstm = nn.LSTMCell(dim + fed_back, policy.lstm) if policy.lstm is not None else None
         self.heads = nn.ModuleDict({d: nn.Linear(policy.lstm or dim, 2) for d in self.decisions})
+        # Last, so that the initial weights above are those of a policy without conditioning.
+        self.film = None
+        if config.conditioned and not self.concatenates:
+            self.film = Film(len(self.modalities), *((dim,) if policy.lstm is None else (dim, policy.lstm)))
 
     def look(self, seen: str, x_BSTCHW: Tensor) -> Tensor:
         """What the policy sees of an input: fewer and smaller frames, or a pooled spectrogram."""
@@ -68,9 +76,9 @@ class Policy(nn.Module):
             return _each_picture(x_BSTCHW[:, :, :: self.frame_every], lambda x: _resize(x, self.frame_size))
         return _each_picture(x_BSTCHW, lambda x: F.avg_pool2d(x, self.sound_pool))
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """``logits_BSD2`` (index 1 = use), causal over segments."""
-        return self.decide(self.features(inputs))
+    def forward(self, inputs: Mapping[str, Tensor], lambda_BM: Tensor | None = None) -> Tensor:
+        """``logits_BSD2`` (index 1 = use), causal over segments. ``lambda_BM``: of a conditioned policy."""
+        return self.decide(self.features(inputs), lambda_BM)
 
     def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """``joint_BSD``: all of the policy before its LSTM; here D is the joint feature's width."""
@@ -83,13 +91,14 @@ class Policy(nn.Module):
             features.append(feature.view(videos, segments, -1))
         return self.joint(torch.cat(features, -1))
 
-    def decide(self, joint_BSD: Tensor) -> Tensor:
+    def decide(self, joint_BSD: Tensor, lambda_BM: Tensor | None = None) -> Tensor:
         """``logits_BSD2`` from the joint feature of all segments."""
-        return self.decide_from(joint_BSD, None).logits_BSD2
+        return self.decide_from(joint_BSD, None, lambda_BM).logits_BSD2
 
-    def decide_from(self, joint_BSD: Tensor, state: PolicyState | None) -> Decided:
+    def decide_from(self, joint_BSD: Tensor, state: PolicyState | None, lambda_BM: Tensor | None = None) -> Decided:
         """As :meth:`decide`, starting from ``state``, and with the state after the last segment (for streams)."""
         state = state or self.initial_state(joint_BSD)
+        joint_BSD, after_lstm = self._condition(joint_BSD, lambda_BM)
         steps = []
         for segment in range(joint_BSD.shape[1]):
             x = joint_BSD[:, segment]
@@ -97,10 +106,23 @@ class Policy(nn.Module):
             if self.lstm is not None:
                 x = torch.cat([x, state.logits], -1) if self.feedback else x
                 hidden, cell = self.lstm(x, (state.hidden, state.cell))
-            logits_BD2 = torch.stack([self.heads[d](hidden) for d in self.decisions], 1)
+            seen = hidden if after_lstm is None else after_lstm(hidden)
+            logits_BD2 = torch.stack([self.heads[d](seen) for d in self.decisions], 1)
             state = PolicyState(hidden=hidden, cell=cell, logits=logits_BD2.flatten(1))
             steps.append(logits_BD2)
         return Decided(logits_BSD2=torch.stack(steps, 1), state=state)
+
+    def _condition(
+        self, joint_BSD: Tensor, lambda_BM: Tensor | None
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor] | None]:
+        """The joint feature that knows the weights, and what is to be done with the LSTM's output."""
+        if self.film is None and not self.concatenates:
+            return joint_BSD, None
+        code_BM = lambda_code(self.config, joint_BSD, lambda_BM)
+        if self.film is None:
+            return torch.cat([joint_BSD, code_BM[:, None].expand(-1, joint_BSD.shape[1], -1)], -1), None
+        on_joint, *on_hidden = self.film(code_BM)
+        return on_joint(joint_BSD), (on_hidden[0] if on_hidden else None)
 
     def initial_state(self, like_BSD: Tensor) -> PolicyState:
         """Zeros."""

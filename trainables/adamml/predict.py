@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from trainables.adamml.conditioning import lambda_of
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML, fuse
 from trainables.contract import CONVENTIONS, CostTable, Decision, Prediction
@@ -62,7 +63,8 @@ def _decide(model: AdaMML, config: AdaMMLConfig, loaded: LoadedFile, knobs: Mapp
         limit = torch.tensor([threshold_of(knobs, m) for m in model.modalities])
         if mode == "sampled":
             limit = torch.rand(present_SM.shape)
-        use_SM = model.policy.probability(model.policy(inputs))[0].float().cpu() > limit
+        logits_BSD2 = model.policy(inputs, lambda_of(config, knobs))
+        use_SM = model.policy.probability(logits_BSD2)[0].float().cpu() > limit
     elif mode == "random":
         use_SM = torch.rand(present_SM.shape) < 0.5
     else:

@@ -136,9 +136,7 @@ def _joint(config: AdaMMLConfig, name: str, *, after: str, candidates: str = "ev
         ),
         depends={
             **_nets(config),
-            "lambda": {m: getattr(config.lambda_, m) for m in config.data.modalities}
-            if config.penalty != "none"
-            else None,
+            "lambda": _lambda(config),
             "gamma": [config.gamma, config.gamma_scale] if gamma_acts(config) else None,
             "correctness": config.correctness,
             "penalty": config.penalty,
@@ -148,6 +146,22 @@ def _joint(config: AdaMMLConfig, name: str, *, after: str, candidates: str = "ev
         mode=_policy_mode(config),
         select=joint.select if candidates == "every" else "last",
     )
+
+
+def _lambda(config: AdaMMLConfig) -> Json:
+    """The efficiency weights, or what they are drawn from."""
+    modalities = config.data.modalities
+    if config.penalty == "none":
+        return None
+    if not config.conditioned:
+        return {m: getattr(config.lambda_, m) for m in modalities}
+    draws = config.policy.draws
+    return {
+        "ranges": {m: list(config.lambda_range(m)) for m in modalities},
+        "corners": draws.corners,
+        "recognition": draws.recognition,
+        "conditioning": config.policy.conditioning_mode,
+    }
 
 
 def _stage(
@@ -203,7 +217,11 @@ def _data(config: AdaMMLConfig, modalities: Sequence[str]) -> Json:
 
 def _nets(config: AdaMMLConfig) -> dict[str, Json]:
     modalities = config.data.modalities
-    policy = config.policy.model_dump(mode="json", exclude=set(type(config.lambda_).model_fields) | {"sees"})
+    conditioning = {"conditioning", "conditioning_mode", "draws"}
+    exclude = {*type(config.lambda_).model_fields, "sees", *conditioning}
+    policy = config.policy.model_dump(mode="json", exclude=exclude)
+    if config.conditioned and config.policy.conditioning_mode == "concat":
+        policy["concat"] = True  # a wider LSTM starts from other weights; film begins as a policy without conditioning
     return {
         "data": _data(config, (*modalities, *config.data.also)),
         "recognition": {m: _net(getattr(config.recognition, m)) for m in modalities},

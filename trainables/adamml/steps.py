@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainables.adamml.conditioning import draw_lambda
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.loss import classification_loss, efficiency_loss, hits
 from trainables.adamml.model import AdaMML, fuse
@@ -35,7 +36,7 @@ def step(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext
         return _classification(model, batch, contribution_BSMC, batch.present_BSM.float())
     if context.pass_name == "policy":
         return _policy(model, config, batch, context, key_BS)
-    return _recognition(model, config, batch, _decisions(model, batch, context, key_BS), key_BS)
+    return _recognition(model, config, batch, _decisions(model, config, batch, context, key_BS), key_BS)
 
 
 def segment_keys(batch: Batch, noise_seed: int) -> Tensor:
@@ -66,14 +67,24 @@ def _unimodal(model: AdaMML, batch: Batch, modality: str, key_BS: Tensor) -> Los
     return Loss(total=classification_loss(logits_BC, truth_BC), logs={"accuracy": accuracy})
 
 
-def _decisions(model: AdaMML, batch: Batch, context: StepContext, key_BS: Tensor) -> Tensor:
+def _drawn_lambda(config: AdaMMLConfig, batch: Batch, context: StepContext) -> Tensor | None:
+    """``lambda_BM`` of a conditioned policy's videos; the warm-up's policy knows nothing of them yet."""
+    if not config.conditioned or context.stage == "warmup":
+        return None
+    if context.pass_name == "recognition" and config.policy.draws.recognition == "middle":
+        return None
+    return draw_lambda(config, noise.keys(context.noise, batch.index_B)).to(batch.present_BSM.device)
+
+
+def _decisions(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepContext, key_BS: Tensor) -> Tensor:
     """``use_BSM`` of a pass that trains recognition: a coin in random training, else the frozen policy's draws."""
     if context.stage in RANDOM_TRAINING:
         coin_BSM = noise.uniform(noise.keys(_COIN, key_BS), len(model.modalities)) < 0.5
         return (coin_BSM & batch.present_BSM.bool()).float()
     with torch.no_grad():
         # No gradient flows to the policy here, and a hard draw does not depend on the temperature.
-        return model.policy.draw(model.policy(batch.inputs), temperature=1.0, key_BS=key_BS) * batch.present_BSM
+        logits_BSD2 = model.policy(batch.inputs, _drawn_lambda(config, batch, context))
+        return model.policy.draw(logits_BSD2, temperature=1.0, key_BS=key_BS) * batch.present_BSM
 
 
 def _recognition(model: AdaMML, config: AdaMMLConfig, batch: Batch, use_BSM: Tensor, key_BS: Tensor) -> Loss:
@@ -99,11 +110,13 @@ def _policy(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepCont
     with torch.no_grad():
         contribution_BSMC = model.contributions(model.all_logits(batch.inputs, key_BS))
     temperature = temperature_at(config.temperature, context.epoch, context.epochs)
-    use_BSM = model.policy.draw(model.policy(batch.inputs), temperature=temperature, key_BS=key_BS) * batch.present_BSM
+    lambda_BM = _drawn_lambda(config, batch, context)
+    logits_BSD2 = model.policy(batch.inputs, lambda_BM)
+    use_BSM = model.policy.draw(logits_BSD2, temperature=temperature, key_BS=key_BS) * batch.present_BSM
     logits_BC = fuse(contribution_BSMC, use_BSM)
     truth_BC = _truth(model, batch)
     classification = classification_loss(logits_BC, truth_BC)
-    efficiency = efficiency_loss(config, use_BSM, logits_BC, truth_BC)
+    efficiency = efficiency_loss(config, use_BSM, logits_BC, truth_BC, lambda_BM)
     logs: dict[str, float | Tensor] = {
         "classification": classification,
         "efficiency": efficiency,

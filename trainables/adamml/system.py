@@ -11,12 +11,14 @@ import numpy as np
 
 from trainables.adamml.config import FUSION_BASELINES, AdaMMLConfig
 from trainables.adamml.inert import inert_warnings
+from trainables.adamml.knobs import knobs
 from trainables.adamml.presets import PRESETS
 from trainables.adamml.published import published_rows
 from trainables.adamml.stages import baseline_stages, main_stages
 from trainables.adamml.tables import TABLES
 from trainables.contract import (
     Batch,
+    Conditioning,
     CostTable,
     Data,
     Json,
@@ -36,7 +38,7 @@ from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.measure.headroom import headroom as modality_headroom
-from trainables.kit.measure.replay import DRAW, JOINT_THRESHOLD, ModalityReplay
+from trainables.kit.measure.replay import DRAW, ModalityReplay
 from trainables.kit.nets.names import PUBLISHED_WEIGHTS
 from trainables.tables import PublishedRow, Table
 
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 DRAWS = 8  # over which drawn decisions are averaged
-THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 class AdaMMLSystem(System):
@@ -68,9 +69,23 @@ class AdaMMLSystem(System):
         return tuple({DRAW: n} for n in range(DRAWS)) if config.test_decisions == "sample" else ({},)
 
     def knobs(self, config: AdaMMLConfig) -> tuple[Knob, ...]:
-        joint = config.policy.decision == "joint"
-        names = [JOINT_THRESHOLD] if joint else [f"threshold.{m}" for m in config.data.modalities]
-        return tuple(Knob(name=name, default=0.5, values=THRESHOLDS) for name in names)
+        return knobs(config)
+
+    def conditioning(self, config: AdaMMLConfig, ranges: Mapping[str, tuple[float, float]]) -> Conditioning | None:
+        searched = {m: ranges[f"lambda.{m}"] for m in config.data.modalities if f"lambda.{m}" in ranges}
+        if not searched or any(lowest <= 0 for lowest, _ in searched.values()):
+            return None
+        return Conditioning(
+            field="policy.conditioning",
+            on="lambda",
+            off="none",
+            settings={
+                f"policy.draws.{m}": list(ends)
+                for m, ends in searched.items()
+                if getattr(config.policy.draws, m) is None
+            },
+            covers=tuple(f"lambda.{m}" for m in searched),
+        )
 
     def warnings(self, config: AdaMMLConfig, searched: Sequence[str]) -> tuple[str, ...]:
         return inert_warnings(config, searched)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainables.contract import CONVENTIONS, Batch, CostTable, Share
 from trainables.errors import StageFailed
-from trainables.kit.measure.replay import ModalityReplay
+from trainables.kit.measure.replay import Conditioned, ModalityReplay
 from trainables.kit.noise import keys, mix, uniform
 
 POLICY_MODES = ("policy", "sampled")  # the policy runs, and is charged
@@ -22,12 +22,14 @@ POLICY_MODES = ("policy", "sampled")  # the policy runs, and is charged
 class SegmentOutput:
     """``probability_BSM`` of use, ``logits_BSMC`` already times the fusion weight, ``present_BSM`` as in a batch.
 
-    All over every modality of the table, also where the batch holds only some of them.
+    All over every modality of the table, also where the batch holds only some of them. ``probability_LBSM``: of a
+    conditioned policy, under each of the table's weights.
     """
 
     probability_BSM: Tensor
     logits_BSMC: Tensor
     present_BSM: Tensor
+    probability_LBSM: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class _Row:
     """What was found of one video."""
 
     probability_SM: np.ndarray
+    probability_LSM: np.ndarray | None
     logits_SMC: np.ndarray
     present_SM: np.ndarray
     label: int
@@ -51,13 +54,14 @@ def modality_replay(
     mode: str,
     seed: int,
     share: Share,
+    lambda_LM: np.ndarray | None = None,
 ) -> ModalityReplay:
     """Run ``forward`` over this rank's ``batches``, gather the rows of all ranks and lay them down by video.
 
     ``mode``: ``policy``; ``sampled`` (decisions drawn with the policy's probabilities); ``all_on`` and ``fused.NAME``;
     ``random`` (each segment of each modality with probability one half,
     a function of ``seed`` and the video's place in the split); ``only.NAME``. In the forced modes no policy runs, so none is
-    charged.
+    charged. ``lambda_LM``: the weights under which ``forward`` gives a conditioned policy's probabilities.
 
     Raises:
         StageFailed: a number is not finite; on every rank.
@@ -73,6 +77,7 @@ def modality_replay(
     if not (np.isfinite(probability_BSM).all() and np.isfinite(logits_BSMC).all()):
         raise StageFailed("the network's outputs on validation or test are not finite; lower the learning rate")
     labels = [row.labels_C for row in rows.values()]
+    conditioned = [row.probability_LSM for row in rows.values()]
     return ModalityReplay(
         modalities=tuple(modalities),
         probability_BSM=_forced(probability_BSM, tuple(modalities), mode, seed),
@@ -82,18 +87,23 @@ def modality_replay(
         labels_BC=np.stack(several) if (several := [row for row in labels if row is not None]) else None,
         video_ids=tuple(video_ids),
         sampled=mode == "sampled",
+        conditioned=Conditioned(lambda_LM=lambda_LM, probability_LBSM=np.stack(found, 1))
+        if lambda_LM is not None and (found := [row for row in conditioned if row is not None])
+        else None,
         cost=cost if mode in POLICY_MODES else replace(cost, always_macs=dict.fromkeys(CONVENTIONS, 0)),
     )
 
 
 def _rows(output: SegmentOutput, batch: Batch) -> dict[int, _Row]:
     probability_BSM = output.probability_BSM.float().cpu().numpy()
+    probability_LBSM = None if output.probability_LBSM is None else output.probability_LBSM.float().cpu().numpy()
     logits_BSMC = output.logits_BSMC.float().cpu().numpy()
     present_BSM = output.present_BSM.cpu().numpy()
     labels_BC = None if batch.labels_BC is None else batch.labels_BC.cpu().numpy().astype(bool)
     return {
         index: _Row(
             probability_SM=probability_BSM[b],
+            probability_LSM=None if probability_LBSM is None else probability_LBSM[:, b],
             logits_SMC=logits_BSMC[b],
             present_SM=present_BSM[b],
             label=label,

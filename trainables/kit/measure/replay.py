@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from trainables.contract import CONVENTIONS, Convention, CostTable, Scored
 
 DEFAULT_THRESHOLD = 0.5
 JOINT_THRESHOLD = "threshold.joint"  # the knob of a policy that decides on all modalities together
+LAMBDA = "lambda."  # and a modality: the knob of a weight that the policy is conditioned on
 DRAW = "draw"
 _CHUNK_BYTES = 64 * 2**20
 
@@ -23,6 +25,37 @@ _CHUNK_BYTES = 64 * 2**20
 def threshold_of(setting: Mapping[str, float], modality: str) -> float:
     """The threshold of a modality's probability: its own knob, else that of a joint decision, else one half."""
     return setting.get(f"threshold.{modality}", setting.get(JOINT_THRESHOLD, DEFAULT_THRESHOLD))
+
+
+class _Level(NamedTuple):
+    """What tells one choice for a modality from another: the weights' setting, and a threshold or the number of a draw."""
+
+    weights: int | None
+    limit: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioned:
+    """What a policy says under other weights than the middle ones. ``L``: setting of the weights.
+
+    ``lambda_LM``: the settings. ``probability_LBSM``: of use under each.
+    """
+
+    lambda_LM: np.ndarray
+    probability_LBSM: np.ndarray
+
+    def nearest(self, setting: Mapping[str, float], modalities: Sequence[str]) -> int | None:
+        """The measured setting of the weights that is nearest in the logarithm; None where ``setting`` names no weight.
+
+        Knobs' values are measured ones: what is in between is not interpolated.
+        """
+        wanted = [setting.get(LAMBDA + name) for name in modalities]
+        if all(weight is None for weight in wanted):
+            return None
+        log_LM = np.log(self.lambda_LM)
+        middle_M = (log_LM.min(0) + log_LM.max(0)) / 2
+        log_M = np.array([m if w is None else np.log(w) for w, m in zip(wanted, middle_M, strict=True)])
+        return int(np.abs(log_LM - log_M).sum(1).argmin())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +66,8 @@ class ModalityReplay:
     ``present_BSM``: False where the file has no such signal: never used, never charged. A forced mode (all on, random)
     is stored as probabilities 0 and 1, so that every threshold gives the forced decision. ``sampled``: decisions are drawn
     with these probabilities instead of by a threshold; the setting ``{"draw": n}`` is the n-th draw. ``labels_BC``: multi-hot,
-    where videos have several labels.
+    where videos have several labels. ``conditioned``: the policy's answers to other efficiency weights (knobs
+    ``lambda.NAME``); recognition's logits do not depend on them. ``probability_BSM`` then are those of the middle weights.
     """
 
     modalities: tuple[str, ...]
@@ -45,6 +79,7 @@ class ModalityReplay:
     cost: CostTable
     sampled: bool = False
     labels_BC: np.ndarray | None = None
+    conditioned: Conditioned | None = None
 
     @property
     def truth_BC(self) -> np.ndarray:
@@ -58,15 +93,18 @@ class ModalityReplay:
         levels = [self._level(setting, name) for name in self.modalities]
         return np.stack([self._use_BS(m, level) for m, level in enumerate(levels)], -1)
 
-    def _level(self, setting: Mapping[str, float], modality: str) -> float:
-        """What tells one choice for a modality from another: its threshold, or the number of the draw."""
-        return setting.get(DRAW, 0) if self.sampled else threshold_of(setting, modality)
+    def _level(self, setting: Mapping[str, float], modality: str) -> _Level:
+        weights = self.conditioned.nearest(setting, self.modalities) if self.conditioned else None
+        return _Level(weights, setting.get(DRAW, 0) if self.sampled else threshold_of(setting, modality))
 
-    def _use_BS(self, m: int, level: float) -> np.ndarray:
-        limit_BS = np.full(self.probability_BSM.shape[:2], level, np.float32)
+    def _use_BS(self, m: int, level: _Level) -> np.ndarray:
+        probability_BSM = self.probability_BSM
+        if self.conditioned and level.weights is not None:
+            probability_BSM = self.conditioned.probability_LBSM[level.weights]
+        limit_BS = np.full(probability_BSM.shape[:2], level.limit, np.float32)
         if self.sampled:  # Gumbel's hard draw is 1 with just this probability, whatever the temperature
-            limit_BS = np.random.default_rng([int(level), m]).random(limit_BS.shape, np.float32)
-        return (self.probability_BSM[:, :, m] > limit_BS) & self.present_BSM[:, :, m]
+            limit_BS = np.random.default_rng([int(level.limit), m]).random(limit_BS.shape, np.float32)
+        return (probability_BSM[:, :, m] > limit_BS) & self.present_BSM[:, :, m]
 
     def video_logits(self, setting: Mapping[str, float]) -> np.ndarray:
         """``logits_BC``: mean over all segments of the sum of the used modalities; nothing used gives zeros."""
@@ -78,15 +116,15 @@ class ModalityReplay:
         count, (videos, segments, _, classes) = len(settings), self.logits_BSMC.shape
         correct_PB, truth_BC = np.empty((count, videos), bool), self.truth_BC
         rate_PB = {name: np.empty((count, videos), np.float32) for name in self.modalities}
-        sums, rates = self._by_level(settings)
+        levels = {name: [self._level(setting, name) for setting in settings] for name in self.modalities}
+        sums, rates = self._by_level(levels)
         step = max(1, _CHUNK_BYTES // (4 * videos * classes))
         for start in range(0, count, step):
             chunk = range(start, min(start + step, count))
             total_PBC = np.zeros((len(chunk), videos, classes), np.float32)
             for name in self.modalities:
-                levels = [self._level(settings[p], name) for p in chunk]
-                total_PBC += np.stack([sums[name][level] for level in levels])
-                rate_PB[name][list(chunk)] = np.stack([rates[name][level] for level in levels])
+                total_PBC += np.stack([sums[name][levels[name][p]] for p in chunk])
+                rate_PB[name][list(chunk)] = np.stack([rates[name][levels[name][p]] for p in chunk])
             correct_PB[list(chunk)] = truth_BC[np.arange(videos), total_PBC.argmax(-1)]
         return Scored(
             correct_PB=correct_PB,
@@ -94,12 +132,12 @@ class ModalityReplay:
             rate_PB=rate_PB,
         )
 
-    def _by_level(self, settings: Sequence[Mapping[str, float]]) -> tuple[dict, dict]:
-        sums: dict[str, dict[float, np.ndarray]] = {}
-        rates: dict[str, dict[float, np.ndarray]] = {}
+    def _by_level(self, levels: Mapping[str, Sequence[_Level]]) -> tuple[dict, dict]:
+        sums: dict[str, dict[_Level, np.ndarray]] = {}
+        rates: dict[str, dict[_Level, np.ndarray]] = {}
         for m, name in enumerate(self.modalities):
             sums[name], rates[name] = {}, {}
-            for level in {self._level(setting, name) for setting in settings}:
+            for level in set(levels[name]):
                 use_BS = self._use_BS(m, level)
                 sums[name][level] = np.einsum("bsc,bs->bc", self.logits_BSMC[:, :, m], use_BS.astype(np.float32))
                 rates[name][level] = use_BS.mean(1, dtype=np.float32)
@@ -114,8 +152,11 @@ class ModalityReplay:
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays; strings as UTF-8 bytes, so that they fit into safetensors."""
         names = "\n".join([*self.modalities, *self.video_ids]).encode()
-        several = {} if self.labels_BC is None else {"labels_BC": self.labels_BC.astype(np.uint8)}
-        return several | {
+        more = {} if self.labels_BC is None else {"labels_BC": self.labels_BC.astype(np.uint8)}
+        if self.conditioned is not None:
+            more["lambda_LM"] = self.conditioned.lambda_LM.astype(np.float64)
+            more["probability_LBSM"] = self.conditioned.probability_LBSM.astype(np.float32)
+        return more | {
             "probability_BSM": self.probability_BSM.astype(np.float32),
             "logits_BSMC": self.logits_BSMC.astype(np.float32),
             "present_BSM": self.present_BSM.astype(np.uint8),
@@ -153,6 +194,9 @@ class ModalityReplay:
             label_B=arrays["label_B"],
             labels_BC=arrays["labels_BC"].astype(bool) if "labels_BC" in arrays else None,
             sampled=bool(arrays["sampled"][0]),
+            conditioned=Conditioned(lambda_LM=arrays["lambda_LM"], probability_LBSM=arrays["probability_LBSM"])
+            if "lambda_LM" in arrays
+            else None,
             video_ids=tuple(names[modality_count:]),
             cost=cost,
         )
