@@ -8,17 +8,17 @@ import numpy as np
 
 from trainables.errors import UserError
 
-HORIZON = 16  # videos over which a deficit is made up for
-_MEMORY = 64  # videos over which what a setting costs is compared with what it cost on validation
+HORIZON = 8  # videos over which a deficit is made up for
+_MEMORY = 16  # videos over which what a setting costs is compared with what it cost on validation
 
 
 class BudgetController:
     """Chooses, video by video, among settings of known mean cost so that the running mean of the true costs is ``budget``.
 
     ``gflops``: mean cost of each setting on validation, ascending (a front's points, cheapest first). Before each video
-    :meth:`choose` names the setting whose expected cost is nearest to the allowance: the budget, and a 16th of what is left
+    :meth:`choose` names the setting whose expected cost is nearest to the allowance: the budget, and an eighth of what is left
     over (or overdrawn) so far. After it, :meth:`spent` says what it did cost; where videos drift to dearer or cheaper ones,
-    the expectation follows. What is left over stays within what some 16 videos can make up for, so the running mean's
+    the expectation follows. What is left over stays within what some 8 videos can make up for, so the running mean's
     distance from the budget falls as 1 / videos. A budget above the dearest setting's cost is not used up.
 
     Raises:
