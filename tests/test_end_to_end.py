@@ -156,7 +156,10 @@ def test_train_takes_the_stages_of_the_sweep_from_its_store(swept):
         (["pick", "{sweep}", "--max-gflops", "0.0000001"], "the cheapest costs"),
         (["predict", "{sweep}", "nothing.mp4"], "pick"),
         (["front", "no-such-sweep"], "no sweep"),
-        (["plan", "{yaml}", "--check", "-o", "recognition.rgb.checkpoint=no.pth"], "checkpoint must be an existing file"),
+        (
+            ["plan", "{yaml}", "--check", "-o", "recognition.rgb.checkpoint=no.pth"],
+            "checkpoint must be an existing file",
+        ),
         (["cost", "{yaml}", "--rates", "rgb=2,audio=0.5"], "[0, 1]"),
         (["cost", "{yaml}", "--rates", "rgb"], "rgb=0.46"),
         (["sweep", "{yaml}", "-o", "search.lambda.rgb.log=[4, 0.05]", "-o", "sampler=best"], "sampler"),

@@ -25,12 +25,22 @@ class Script:
     def add(self, kind: Kind, at: float, key: str | None = None, trial: int | None = None, **data: Any) -> None:
         number = len(self.events) + 1
         stage = key.split("-")[0] if key else None
-        self.events.append(Event(sequence=number, time=START + at, kind=kind, key=key, stage=stage, trial=trial, data=data))
+        self.events.append(
+            Event(sequence=number, time=START + at, kind=kind, key=key, stage=stage, trial=trial, data=data)
+        )
 
 
 def begun(**changes: Any) -> Script:
     script = Script()
-    plan = {"name": "s", "slots": 2, "trials": 3, "ended": {}, "done": {}, "own_epochs": {"joint": 4.0}, "elapsed_s": 0.0}
+    plan = {
+        "name": "s",
+        "slots": 2,
+        "trials": 3,
+        "ended": {},
+        "done": {},
+        "own_epochs": {"joint": 4.0},
+        "elapsed_s": 0.0,
+    }
     script.add(Kind.SWEEP_STARTED, 0, **{**plan, **changes})
     return script
 

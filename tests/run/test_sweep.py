@@ -77,7 +77,9 @@ def test_sweep_trains_shared_stages_once_and_leaves_study_store_and_progress(fin
     keys = {key for trial in trials for key in trial.attrs["chain"].values()}
     baselines = read_study_attrs(space.folder / "study.journal")["baselines"]
     assert keys | set(baselines["unimodal"].values()) == set(store.keys())
-    told = {e.trial: (e.data["values"]["accuracy"], e.data["values"]["gflops"]) for e in recorder.of(Kind.TRIAL_FINISHED)}
+    told = {
+        e.trial: (e.data["values"]["accuracy"], e.data["values"]["gflops"]) for e in recorder.of(Kind.TRIAL_FINISHED)
+    }
     assert told == completed(space)
     status = sweep_status(space.folder)
     assert (status.state, status.epochs_done, status.epochs_planned) == ("finished", 34, 34)
@@ -130,7 +132,9 @@ def test_killed_worker_costs_no_result_and_its_stage_goes_on_at_the_next_epoch(t
 
 
 def test_raising_trial_is_told_as_failed_with_its_reason_and_the_sweep_goes_on(tmp_path: Path) -> None:
-    dropped = [f"search.{name}=null" for name in ("lambda.audio", "gamma", "temperature.initial", "temperature.anneal.decay")]
+    dropped = [
+        f"search.{name}=null" for name in ("lambda.audio", "gamma", "temperature.initial", "temperature.anneal.decay")
+    ]
     fault = ["fault.kind=raise", "fault.stage=joint", "fault.above_lambda_rgb=1.5"]
     space = toy(tmp_path, *dropped, *fault, "search.lambda.rgb={choice: [2, 1]}", "budget.trials=4", ONE_GROUP, HALF)
     recorder = Recorder()
@@ -208,7 +212,9 @@ run_sweep(toy(Path(sys.argv[1]), *sys.argv[2:]), observers=[Recorder(tell)])
 def _run_until(command: list[str], line: str, how: signal.Signals) -> dict[int, str]:
     """Run a driver, end it as soon as it prints ``line``; the processes that it had started."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True) as driver:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as driver:
         assert driver.stdout is not None
         for printed in driver.stdout:
             if printed.strip() == line:
@@ -222,7 +228,9 @@ def _run_until(command: list[str], line: str, how: signal.Signals) -> dict[int, 
 
 def _wait_for_end(processes: dict[int, str], *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while left := {pid for pid in processes if Path(f"/proc/{pid}/cmdline").exists() and _cmdline(pid) == processes[pid]}:
+    while left := {
+        pid for pid in processes if Path(f"/proc/{pid}/cmdline").exists() and _cmdline(pid) == processes[pid]
+    }:
         assert time.monotonic() < deadline, f"still running: {[processes[pid] for pid in left]}"
         time.sleep(0.2)
 

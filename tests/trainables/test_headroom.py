@@ -89,7 +89,12 @@ def test_the_surest_unit_comes_first():
     logits_BSMC = np.zeros((1, 3, 1, 2))
     logits_BSMC[0, :, 0] = [[2, 0], [0, 3], [1, 0]]  # surest: the second, which says class 1
     confident = headroom(table_of(logits_BSMC, [1]))["confident"]
-    assert confident.correct_PB[:, 0].tolist() == [False, True, True, False]  # 0, 1, 2, 3 units: sums 0:0, 0:3, 2:3, 3:3
+    assert confident.correct_PB[:, 0].tolist() == [
+        False,
+        True,
+        True,
+        False,
+    ]  # 0, 1, 2, 3 units: sums 0:0, 0:3, 2:3, 3:3
 
 
 def test_equal_seeds_give_equal_draws(noisy):

@@ -35,7 +35,7 @@ def _reasons(config: AdaMMLConfig, searched: Sequence[str]) -> Mapping[str, str]
         reasons["correctness"] = f"penalty: {config.penalty} does not look at what is correct; drop it from the search"
     if config.penalty == "none" and "penalty" not in free:
         reasons["lambda"] = "penalty: none leaves the efficiency loss out; use penalty: eq4 or drop it from the search"
-    reasons |= _of_conditioning(config, free) | _of_temperature(config, free)
+    reasons |= {**_of_conditioning(config, free), **_of_temperature(config, free)}
     if config.policy.lstm is None and "policy.lstm" not in free:
         reasons["policy.feedback"] = "policy.lstm is null, and the feedback enters the LSTM; drop it from the search"
     for baseline in ("stages.fusion", "stages.random", "recognition.fc2_hidden"):
