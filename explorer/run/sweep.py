@@ -272,7 +272,9 @@ class _Sweep:
     def _is_spent(self) -> bool:
         hours = self._space.budget.hours
         late = hours is not None and self._before_s + time.time() - self._began >= hours * 3600
-        return late or self._ledger.passes_are_spent()
+        plateau = self._space.budget.plateau
+        flat = plateau is not None and self._book.trials_without_gain() >= plateau
+        return late or flat or self._ledger.passes_are_spent()
 
     def _plan(self, count: int) -> dict[str, Any]:
         names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}

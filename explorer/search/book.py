@@ -42,6 +42,7 @@ REASON = "reason"  # why it failed
 # User attributes of the study.
 IDENTITY = "identity"
 BASELINES = "baselines"  # {name: {stage: key}}
+EARLIER = "earlier"  # finished trials of other sweeps that the sampler knows
 
 _ATTEMPTS = 8  # proposals of the sampler before random ones are tried
 _RANDOM_ATTEMPTS = 1000
@@ -60,8 +61,10 @@ class Asked:
 class Search:
     """What is searched, and how. ``objectives``: metric -> ``max`` or ``min``, in the order of a trial's values.
 
-    ``identity``: what must be the same when the sweep is resumed; a change of it is refused by name. ``canonical`` maps
-    points that give the same trial to one of them: only that one is tried.
+    ``earlier``: finished trials of other sweeps for the sampler to know, ``{"params": {...}, "values": [...]}`` each, which
+    are kept with the study, so that it stays what it was when they change. ``identity``: what must be the same when the sweep
+    is resumed; a change of it is refused by name. ``canonical`` maps points that give the same trial to one of them: only that
+    one is tried.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Search:
     sampler: str = "tpe"
     seed: int = 0
     first_points: Sequence[Params] = ()
+    earlier: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # called once, when the study is made
     identity: Mapping[str, Any] | None = None
     canonical: Callable[[Params], Params] = dict
 
@@ -111,6 +115,7 @@ class StudyBook:
             )
             self._id = self._storage.get_study_id_from_name(search.name)
             self._check_identity()
+            self._earlier = self._known_earlier()
             self._sweep_up()
         except BaseException:
             self._lock.close()
@@ -190,6 +195,14 @@ class StudyBook:
         begun = sum(count for state, count in self.counts().items() if state != "WAITING")
         return self.trials is not None and begun >= self.trials
 
+    def trials_without_gain(self) -> int:
+        """How many of the last complete trials in a row (in the order in which they ended) added no hypervolume."""
+        from explorer.search.plateau import trials_without_gain
+
+        complete = [trial for trial in self._all() if trial.state == TrialState.COMPLETE]
+        complete.sort(key=lambda trial: (trial.datetime_complete, trial.number))
+        return trials_without_gain([trial.values for trial in complete], self.search.directions)
+
     def _known(self, trials: Sequence[FrozenTrial], *, running: Sequence[int]) -> Known:
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         seen = tuple(
@@ -200,7 +213,7 @@ class StudyBook:
         return Known(
             search=self.search.search,
             directions=self.search.directions,
-            trials=seen,
+            trials=(*self._earlier, *seen),
             seed=self.search.seed,
             number=len(trials),
         )
@@ -288,6 +301,27 @@ class StudyBook:
                 f"the sweep {self.search.name!r} was begun with another search space: {told}. "
                 "Give the new one another name, or put the old values back to go on with the old one"
             )
+
+    def _known_earlier(self) -> tuple[FrozenTrial, ...]:
+        """Finished trials of other sweeps, as they were when this study was made."""
+        if EARLIER not in self._study.user_attrs:
+            self._study.set_user_attr(EARLIER, [dict(trial) for trial in self.search.earlier()])
+        return tuple(
+            create_trial(
+                state=TrialState.COMPLETE,
+                params=trial["params"],
+                distributions=self._distributions,
+                values=trial["values"],
+                system_attrs={
+                    f"{_CONSTRAINT_ATTR}:{constraint}": constraint.excess(
+                        dict(zip(self.search.objectives, trial["values"], strict=True))
+                    )
+                    for constraint in dict.fromkeys(self.search.constraints)
+                    if constraint.metric in self.search.objectives
+                },
+            )
+            for trial in self._study.user_attrs[EARLIER]
+        )
 
     def _sweep_up(self) -> None:
         """Queue the first points of a new study, and once more what was running when the last process died."""

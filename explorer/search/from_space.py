@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from explorer.search.book import Search
@@ -13,7 +14,13 @@ from explorer.spec.space import SearchSpace
 
 
 def search_of(space: SearchSpace) -> Search:
-    """What to ask and tell about; the configuration's own values are the first point."""
+    """What to ask and tell about; the configuration's own values are the first point.
+
+    Raises:
+        UserError: a sweep of ``warm_start`` does not exist or does not fit.
+    """
+    default = default_point(space)
+    first = [default, *({**default, **point} for point in space.first_points)]
     return Search(
         name=space.name,
         search=space.search,
@@ -21,10 +28,19 @@ def search_of(space: SearchSpace) -> Search:
         constraints=space.parsed_constraints,
         sampler=space.sampler,
         seed=space.seed,
-        first_points=(default_point(space),) if space.budget.trials != 0 else (),
+        first_points=first if space.budget.trials != 0 else (),
+        earlier=lambda: _earlier(space),
         identity=identity(space),
         canonical=space.canonical,
     )
+
+
+def _earlier(space: SearchSpace) -> list[dict[str, Any]]:
+    from explorer.search.earlier import earlier_trials
+
+    runs = Path(space.storage)
+    found = [earlier_trials(sweep, space.search, space.objectives, runs=runs) for sweep in space.warm_start]
+    return [trial for of_one in found for trial in of_one]
 
 
 def identity(space: SearchSpace) -> dict[str, Any]:
@@ -41,6 +57,8 @@ def identity(space: SearchSpace) -> dict[str, Any]:
         "constraints": list(space.constraints),
         "sampler": space.sampler,
         "seed": space.seed,
+        **({"first_points": list(space.first_points)} if space.first_points else {}),
+        **({"warm_start": list(space.warm_start)} if space.warm_start else {}),
         **{f"search.{path}": dimension.raw() for path, dimension in space.search.items()},
         **{path: value_at(space.config, path) for path in leaf_paths(space.config) if path not in files},
     }

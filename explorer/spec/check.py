@@ -64,6 +64,7 @@ class Checker:
         if config is not None and space.start_with == "conditioned":
             space, raw = self._conditioned(space.model_copy(update={"config": to_jsonable_python(raw)}), system, raw)
         self._search(space.search, system, raw, config)
+        self._first_points(space)
         if config is not None:
             self._baselines(space, system, config)
         return space.model_copy(update={"config": to_jsonable_python(raw)})
@@ -181,6 +182,17 @@ class Checker:
                     self._add(("search", path), f"search.{path}: not a field of {system.name}'s configuration; {names}")
                 else:
                     self._add(("search", path), f"search.{path}: the field does not take {value!r}: {rule}")
+
+    def _first_points(self, space: SearchSpace) -> None:
+        """A first point gives searched fields values inside their dimensions."""
+        for i, point in enumerate(space.first_points):
+            for path, value in point.items():
+                dimension = space.search.get(path)
+                if dimension is None:
+                    self._add(("first_points", i), f"first_points: {path!r} is not searched; {unknown(path, space.search)}")
+                elif dimension.nearest(value) != value:
+                    rule = f"first_points: {path} must lie in {dimension}; found {value!r}"
+                    self._add(("first_points", i), rule)
 
     def _baselines(self, space: SearchSpace, system: System, config: SystemConfig) -> None:
         known = system.baseline_stages(config)

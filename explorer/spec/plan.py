@@ -107,7 +107,7 @@ def plan_info(space: SearchSpace) -> PlanInfo:
     system = space.load_system()
     warnings = [*system.warnings(space.base_config(), tuple(space.search))]
     if space.budget.trials is None and space.budget.passes is None:
-        warnings.append(f"the budget is in hours: {len(chains)} trials are shown as an example")
+        warnings.append(f"the budget names no number of trials: {len(chains)} are shown as an example")
     if slots == 0:
         need = space.resources
         warnings.append(

@@ -42,17 +42,18 @@ class Budget(_Frozen):
     """When a sweep ends: at whichever given limit comes first. A finished sweep may be resumed with a larger one.
 
     ``trials`` 0 trains the baselines alone. ``passes``: passes over the training videos, shared stages counted once.
-    ``hours``: wall clock.
+    ``hours``: wall clock. ``plateau``: so many trials that ended one after the other without adding hypervolume.
     """
 
     trials: int | None = Field(default=None, ge=0)
     passes: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
+    plateau: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _some_limit(self) -> Budget:
-        if self.trials is None and self.passes is None and self.hours is None:
-            raise ValueError("a budget must give at least one of trials, passes, hours")
+        if all(limit is None for limit in (self.trials, self.passes, self.hours, self.plateau)):
+            raise ValueError("a budget must give at least one of trials, passes, hours, plateau")
         return self
 
 
@@ -102,6 +103,8 @@ def _constraint(value: Any) -> Any:
 class SearchSpace(_Frozen):
     """A sweep as described by one YAML file. ``config`` is what the system's own configuration is made of.
 
+    ``first_points``: asked for before the sampler is, after the configuration's own values; a field left out keeps the
+    configuration's. ``warm_start``: earlier sweeps (name or folder) whose finished trials the sampler knows from the start.
     ``storage`` and the manifest are absolute, whatever the YAML said, so that it means the same in every process.
     ``start_with`` conditioned: the first trial is one that serves every value of the fields that its system can condition on
     (AdaMML: the lambdas), and whether a later trial is conditioned too is searched.
@@ -119,6 +122,8 @@ class SearchSpace(_Frozen):
     baselines: tuple[str, ...] = ()
     sampler: str = "tpe"
     start_with: Literal["defaults", "conditioned"] = "defaults"
+    first_points: tuple[dict[str, Value], ...] = ()
+    warm_start: tuple[str, ...] = ()
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"

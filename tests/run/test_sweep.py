@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from explorer.run.cluster import cluster
 from explorer.run.events import Event, Kind
 from explorer.run.status import sweep_status
 from explorer.run.sweep import SweepResult, run_sweep
+from explorer.search.book import StudyBook
+from explorer.search.from_space import search_of
 from explorer.search.reader import read_study, read_study_attrs
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
@@ -99,6 +102,18 @@ def test_finished_sweep_trains_nothing_and_a_larger_budget_continues_it(finished
     assert before.items() <= after.items()
     assert {e.stage for e in recorder.of(Kind.STAGE_STARTED)} == {"joint", "finetune"}
     assert "warmup" in {e.stage for e in recorder.of(Kind.STAGE_REUSED)}
+
+
+def test_a_plateau_ends_a_sweep_whose_last_trials_added_nothing(finished: Finished, tmp_path: Path) -> None:
+    shutil.copytree(finished.space.storage, tmp_path, dirs_exist_ok=True)
+    space = toy(tmp_path, "budget={plateau: 1}", "baselines=[unimodal]", ONE_GROUP, HALF)
+    with closing(StudyBook(space.folder / "study.journal", search_of(space))) as study:
+        asked = study.ask()
+        assert asked is not None
+        study.tell(asked.number, {"accuracy": 0.0, "gflops": 1e3})
+    idle = Recorder()
+    assert run_sweep(space, observers=[idle]).trials == {"complete": 5}
+    assert [event.kind for event in idle.events] == [Kind.SWEEP_STARTED, Kind.SWEEP_ENDED]
 
 
 def test_changed_space_is_refused_by_the_name_of_what_changed(finished: Finished) -> None:

@@ -77,3 +77,22 @@ def test_gp_uses_what_it_is_told_without_warnings(tmp_path: Path) -> None:
         while (asked := study.ask()) is not None:
             study.tell(asked.number, measured(asked.params))
     assert study.counts()["COMPLETE"] == 12
+
+
+def test_a_grid_takes_all_ends_and_middles_once_then_what_is_between() -> None:
+    square: dict[str, Dimension] = {"x": Uniform(0, 1), "y": Uniform(0, 1)}
+    propose = load_sampler("grid")
+    points = [tuple(propose(known(n, search=square)).params.values()) for n in range(25)]
+    assert set(points[:9]) == {(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1)}
+    assert set(points) == {(x / 4, y / 4) for x in range(5) for y in range(5)}
+
+
+def test_a_grid_gives_a_point_that_was_queued_before_way_to_the_place_that_it_took(tmp_path: Path) -> None:
+    square: dict[str, Dimension] = {"x": Uniform(0, 1), "y": Uniform(0, 1)}
+    centre = {"x": 0.5, "y": 0.5}
+    study = book(tmp_path, trials=9, search=square, sampler="grid", first_points=[centre])
+    points = []
+    while (asked := study.ask()) is not None:
+        points.append(tuple(asked.params.values()))
+        study.tell(asked.number, {"accuracy": 0.5, "gflops": 1.0})
+    assert sorted(points) == sorted({(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1)})

@@ -138,7 +138,7 @@ EXPECTED = [  # line, what was found, what is allowed
     ("line 16: constraints.0: ", "'gflops < 80'", "gflops <= 80"),
     ("line 16: constraints.1: ", "unknown metric 'latency'", "allowed: accuracy, gflops"),
     ("line 17: unknown baseline 'all_onn'", "did you mean 'all_on'", "allowed: all_on"),
-    ("line 18: unknown sampler 'tep'", "did you mean 'tpe'", "allowed: tpe, random, qmc, nsga2, gp"),
+    ("line 18: unknown sampler 'tep'", "did you mean 'tpe'", "allowed: tpe, random, qmc, nsga2, nsga3, gp, grid"),
     ("line 19: budget.trials: ", "found -1", "greater than or equal to 0"),
     ("line 19: budget.epochs: unknown key", "", "allowed: trials, passes, hours"),
     ("line 20: resources.worker: unknown key", "did you mean 'workers'", "allowed: workers, groups"),
@@ -262,3 +262,15 @@ def test_tracking_is_the_yamls_else_the_environments_else_beside_the_sweeps(
     assert load(folder, GOOD + "tracking: sqlite:///a/b.db\n").tracking == f"sqlite:///{folder}/work/a/b.db"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert load(folder, GOOD).tracking == f"sqlite:///{folder}/work/runs/mlflow.db"
+
+
+def test_first_points_must_name_searched_fields_and_lie_inside_their_dimensions(folder: Path) -> None:
+    good = load(folder, GOOD + "first_points: [{lambda.rgb: 1, kind: b}, {kind: a}]\n")
+    assert good.first_points == ({"lambda.rgb": 1, "kind": "b"}, {"kind": "a"})
+    first, second = problems(folder, GOOD + "first_points: [{lambda.rgb: 9}, {lambda.audio: 1}]\n")
+    assert "lambda.rgb must lie in log [0.05, 4.0]; found 9" in first
+    assert "'lambda.audio' is not searched" in second
+
+
+def test_a_plateau_is_a_budget(folder: Path) -> None:
+    assert load(folder, GOOD.replace("{trials: 3}", "{plateau: 4}")).budget == Budget(plateau=4)

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from explorer.search.known import Known
-    from explorer.search.proposal import Proposal
+    from explorer.search.known import Known, Proposal
 
 SAMPLERS: dict[str, str] = {
     "tpe": "explorer.search.samplers.tpe",
     "random": "explorer.search.samplers.random",
     "qmc": "explorer.search.samplers.qmc",
     "nsga2": "explorer.search.samplers.nsga2",
+    "nsga3": "explorer.search.samplers.nsga3",
     "gp": "explorer.search.samplers.gp",
+    "grid": "explorer.search.samplers.grid",
 }
 
 
