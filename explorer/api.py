@@ -1,6 +1,6 @@
 """The public Python API: what a notebook uses. Every verb of the command line is one call to it.
 
-    submit    load_space, sweep, train
+    submit    init, load_space, smoke, sweep, train
     browse    Front
     pick      pick, load_model, predict
     know      headroom, plan_reproduction, reproduce
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 from explorer.browse import Front, FrontPoint, Reference
 from explorer.headroom import Headroom, headroom
+from explorer.init import Begun, init
 from explorer.picks import Picked, pick
 from explorer.predict import PickedModel, VideoPrediction, load_model, predict
 from explorer.reproduce import Reproduced, Reproduction, plan_reproduction, reproduce
+from explorer.smoke import Smoked, smoke
 from explorer.spec import SearchSpace, load_space
 from explorer.submit import sweep
 from explorer.train import Trained, train
 
 __all__ = [
+    "Begun",
     "Front",
     "FrontPoint",
     "Headroom",
@@ -29,15 +32,18 @@ __all__ = [
     "Reproduced",
     "Reproduction",
     "SearchSpace",
+    "Smoked",
     "Trained",
     "VideoPrediction",
     "headroom",
+    "init",
     "load_model",
     "load_space",
     "pick",
     "plan_reproduction",
     "predict",
     "reproduce",
+    "smoke",
     "sweep",
     "train",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.curve import setting_within, settings_of
 from explorer.errors import NotFound, UserError
 from explorer.fronts.controller import BudgetController
-from trainables.contract import Convention, Json, Prediction, System, SystemConfig
+from trainables.contract import Convention, Json, Prediction, SegmentPrediction, System, SystemConfig
 from trainables.systems import load_system
 
 if TYPE_CHECKING:
@@ -65,7 +65,20 @@ class PickedModel:
 
     def predict(self, videos: Iterable[str | Path], *, convention: Convention = "full") -> list[VideoPrediction]:
         """See :func:`predict`."""
-        return [self.label(path, convention) for path in video_files(videos)]
+        labelled = []
+        for answer in self.label_all(video_files(videos), convention):
+            if isinstance(answer, UserError):
+                raise answer
+            labelled.append(answer)
+        return labelled
+
+    def label_all(
+        self, paths: Sequence[Path], convention: Convention = "full"
+    ) -> Iterator[VideoPrediction | UserError]:
+        """One answer a file, in order: its label, or why it does not decode. Several files are computed together."""
+        answers = self.system.predict_many(self.network, self.config, paths, knobs=self.knobs, mode=self.mode)
+        for path, found in zip(paths, answers, strict=True):
+            yield found if isinstance(found, UserError) else self._labelled(path, found, convention)
 
     def label(self, path: Path, convention: Convention = "full") -> VideoPrediction:
         """Label one file.
@@ -73,7 +86,17 @@ class PickedModel:
         Raises:
             UserError: it does not decode.
         """
-        found = self.system.predict(self.network, self.config, path, knobs=self.knobs, mode=self.mode)
+        return self.predict([path], convention=convention)[0]
+
+    def stream(self, path: str | Path) -> Iterator[SegmentPrediction]:
+        """Each segment's decisions as soon as it is seen, and the prediction so far; the last one is the whole video's.
+
+        Raises:
+            UserError: the file does not decode.
+        """
+        return self.system.stream(self.network, self.config, Path(path), knobs=self.knobs, mode=self.mode)
+
+    def _labelled(self, path: Path, found: Prediction, convention: Convention) -> VideoPrediction:
         best = max(range(len(found.probability_C)), key=lambda c: found.probability_C[c])
         return VideoPrediction(
             path=path,

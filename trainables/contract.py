@@ -345,6 +345,18 @@ class Prediction:
     gmacs: Mapping[Convention, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SegmentPrediction:
+    """What is known after a segment: its own ``decisions``, ``probability_C`` and ``gmacs`` of all segments so far."""
+
+    index: int
+    start_s: float
+    end_s: float
+    decisions: Sequence[Decision]
+    probability_C: Sequence[float]
+    gmacs: Mapping[Convention, float]
+
+
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
@@ -403,6 +415,19 @@ class System(abc.ABC):
         Raises:
             UserError: files do not decode; all of them are named.
         """
+
+    def rehearsal(self, config: Any, folder: Path) -> Mapping[str, Json]:
+        """Fields (dotted path -> value) with which every stage of ``config`` takes about one batch, at its real size.
+
+        A smaller data set may be written into ``folder``. By default every stage of ``config.stages`` trains one epoch.
+
+        Raises:
+            UserError: the data cannot be read.
+        """
+        stages = config.stages
+        return {
+            f"stages.{name}.epochs": 1 for name in type(stages).model_fields if getattr(stages, name).epochs > 1
+        }
 
     @abc.abstractmethod
     def open_data(self, config: Any, cache: Path) -> Data:
@@ -466,6 +491,29 @@ class System(abc.ABC):
     def headroom(self, config: Any, table: Replay, classes: int) -> Mapping[str, Scored]:
         """What ideal and blind selections would reach: rule -> settings, scored. ``table`` is of mode ``all_on``."""
         raise NotImplementedError
+
+    def predict_many(
+        self, model: nn.Module, config: Any, videos: Sequence[Path], *, knobs: Mapping[str, float], mode: str
+    ) -> Iterator[Prediction | UserError]:
+        """One answer a video, in order: its prediction, or the error of a file that does not decode.
+
+        By default one video after the other; a system that can computes several together.
+        """
+        for video in videos:
+            try:
+                yield self.predict(model, config, video, knobs=knobs, mode=mode)
+            except UserError as error:
+                yield error
+
+    def stream(
+        self, model: nn.Module, config: Any, video: Path, *, knobs: Mapping[str, float], mode: str
+    ) -> Iterator[SegmentPrediction]:
+        """Segment by segment; the last prediction equals :meth:`predict`'s.
+
+        Raises:
+            UserError: the file does not decode, or the system does not decide by segments.
+        """
+        raise UserError(f"system {self.name} does not predict segment by segment; use predict")
 
     def modes(self, config: Any) -> tuple[str, ...]:
         """Decision modes that ``replay`` knows: ``policy``, ``all_on``, ``random``, ``only.SITE``."""

@@ -24,6 +24,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "init": Verb(group=SUBMIT),
     "plan": Verb(group=SUBMIT),
     "sweep": Verb(group=SUBMIT),
     "status": Verb(group=SUBMIT),
@@ -35,6 +36,7 @@ VERBS: dict[str, Verb] = {
     "headroom": Verb(group=KNOW),
     "reproduce": Verb(group=KNOW),
     "data": Verb(group=KNOW, sub=True),
+    "doctor": Verb(group=KNOW),
 }
 
 

@@ -19,6 +19,9 @@ INTERRUPTED = 130  # what a shell expects after Ctrl-C
 def command(
     space: Annotated[str, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")],
     override: Annotated[list[str] | None, typer.Option("-o", help="KEY=VALUE on any field of the YAML.")] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Only rehearse: one batch of every stage, in a folder of its own.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no progress display.")] = False,
 ) -> None:
     """Run a sweep to the end of its budget. Ctrl-C stops it in order; the same command goes on where it stopped.
@@ -30,6 +33,11 @@ def command(
     from explorer.submit import sweep
 
     loaded = load_space(space, override or [])
+    if smoke:
+        from explorer.cli.smoke import rehearse
+
+        rehearse(loaded, space, override or [], as_json=as_json)
+        return
     if not as_json:
         print(f"sweep {loaded.name}: reading the data and starting Ray; the first stage takes some seconds to appear", flush=True)
     with nullcontext() if as_json else display() as shown:

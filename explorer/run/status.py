@@ -8,22 +8,38 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from explorer.records import STUDY_FILE
 from explorer.run.progress import PROGRESS_FILE
 from explorer.search.reader import read_study
 
+if TYPE_CHECKING:
+    from explorer.browse import Front
+
 _FRESH_S = 60.0  # a driver on another machine rewrites its progress every second; clocks may differ
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestPoint:
+    """Of ``videos`` validation videos; GFLOPs a video in ``convention``."""
+
+    point_id: str
+    accuracy: float
+    gflops: float
+    convention: str
+    split: str
+    videos: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepStatus:
     """``state``: running, finished, interrupted, failed, or ``stopped`` where the driver was killed.
 
-    ``trials``: number by state (waiting, running, complete, pruned, failed). ``hypervolume`` None = nothing measured.
+    ``trials``: number by state (waiting, running, complete, pruned, failed). ``hypervolume`` and ``best`` None = nothing
+    measured; ``best`` is the most accurate point of the front on validation.
     """
 
     name: str
@@ -35,6 +51,7 @@ class SweepStatus:
     epochs_done: int
     epochs_planned: int
     hypervolume: float | None
+    best: BestPoint | None
     elapsed_s: float
     remaining_s: float | None
 
@@ -50,6 +67,7 @@ class SweepStatus:
             "epochs_done": self.epochs_done,
             "epochs_planned": self.epochs_planned,
             "hypervolume": self.hypervolume,
+            "best": None if self.best is None else asdict(self.best),
             "elapsed_seconds": self.elapsed_s,
             "remaining_seconds": self.remaining_s,
         }
@@ -60,9 +78,7 @@ def sweep_status(folder: Path) -> SweepStatus:
     from explorer.browse import Front
 
     names = {"FAIL": "failed"}
-    states = Counter(
-        names.get(t.state, t.state.lower()) for t in read_study(folder / STUDY_FILE) if not t.swept
-    )
+    states = Counter(names.get(t.state, t.state.lower()) for t in read_study(folder / STUDY_FILE) if not t.swept)
     progress = _progress(folder)
     state = _state(progress)
     if state != "running" and states["running"]:  # they run again when the sweep is resumed
@@ -78,8 +94,23 @@ def sweep_status(folder: Path) -> SweepStatus:
         epochs_done=progress.get("epochs_done", 0),
         epochs_planned=progress.get("epochs_planned", 0),
         hypervolume=front.hypervolume if front.points else None,
+        best=_best(front),
         elapsed_s=progress.get("elapsed_seconds", 0.0),
         remaining_s=progress.get("remaining_seconds"),
+    )
+
+
+def _best(front: Front) -> BestPoint | None:
+    if not front.points:
+        return None
+    best = max(front.points, key=lambda point: point.val.accuracy)
+    return BestPoint(
+        point_id=best.point_id,
+        accuracy=best.val.accuracy,
+        gflops=best.val.gflops[front.convention],
+        convention=front.convention,
+        split="val",
+        videos=best.val.videos,
     )
 
 

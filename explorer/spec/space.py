@@ -66,14 +66,18 @@ class Resources(_Frozen):
     gpus_per_worker: float = Field(default=0, ge=0)
 
 
+def check_name(value: str) -> str | None:
+    """Why a sweep cannot be called ``value``; None if it can."""
+    if not _NAME.fullmatch(value):
+        return f"a name must be letters, digits, '.', '_' and '-' (it becomes a folder), 100 at most; found {value!r}"
+    if value in _TAKEN:
+        return f"the names {' and '.join(_TAKEN)} are folders that all sweeps share; found {value!r}"
+    return None
+
+
 def _name(value: Any) -> Any:
-    if isinstance(value, str):
-        if not _NAME.fullmatch(value):
-            raise ValueError(
-                f"a name must be letters, digits, '.', '_' and '-' (it becomes a folder), 100 at most; found {value!r}"
-            )
-        if value in _TAKEN:
-            raise ValueError(f"the names {' and '.join(_TAKEN)} are folders that all sweeps share; found {value!r}")
+    if isinstance(value, str) and (problem := check_name(value)):
+        raise ValueError(problem)
     return value
 
 

@@ -1,12 +1,21 @@
-"""One video file through AdaMML: the policy looks at every segment, a recognition net runs on the chosen ones only.
+"""Video files through AdaMML: the policy looks at every segment, a recognition net runs on the chosen ones only.
 
-An input that only recognition needs (flow, where the policy sees frame differences) is read for the chosen segments alone.
+What is skipped is not decoded (as far as the codec allows, see ``kit.data.seek``), not transformed and not computed. The
+chosen segments of several videos go through a modality's net together. An input that only recognition needs (flow, where the
+policy sees frame differences) is read for the chosen segments alone.
+
+Axes: ``B`` video, ``S`` segment, ``M`` modality, ``C`` class, ``N`` chosen segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,83 +23,188 @@ from torch import Tensor
 from trainables.adamml.conditioning import lambda_of
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML, fuse
-from trainables.contract import CONVENTIONS, CostTable, Decision, Prediction
+from trainables.adamml.policy import PolicyState
+from trainables.contract import CONVENTIONS, Convention, CostTable, Decision, Prediction, SegmentPrediction
+from trainables.errors import UserError
 from trainables.kit.data.dataset import LoadedFile, load_file
 from trainables.kit.measure.modality import POLICY_MODES
 from trainables.kit.measure.replay import threshold_of
 
-
-def predict(
-    model: AdaMML, config: AdaMMLConfig, video: Path, *, knobs: Mapping[str, float], cost: CostTable, mode: str
-) -> Prediction:
-    """Class probabilities, the decision for each segment and modality, and the cost of what ran.
-
-    Raises:
-        DecodeError: the file does not decode.
-    """
-    loaded = load_file(video, config.data)
-    with torch.no_grad():
-        use_SM = _decide(model, config, loaded, knobs, mode)
-        logits_C = _recognise(model, loaded, use_SM, mode)
-    decisions = [
-        Decision(
-            site=name,
-            index=segment,
-            start_s=loaded.start_s_S[segment],
-            end_s=loaded.end_s_S[segment],
-            choice="use" if use_SM[segment, m] else "skip",
-        )
-        for segment in range(len(use_SM))
-        for m, name in enumerate(model.modalities)
-    ]
-    rates: dict[str, float] = {name: float(use_SM[:, m].float().mean()) for m, name in enumerate(model.modalities)}
-    always = cost.always_macs if mode in POLICY_MODES else dict.fromkeys(CONVENTIONS, 0)
-    charged = CostTable(per_segment_macs=cost.per_segment_macs, always_macs=always, segments=cost.segments)
-    return Prediction(
-        probability_C=logits_C.softmax(-1).tolist(),
-        decisions=decisions,
-        gmacs={convention: charged.at_rates_gmacs(convention, rates) for convention in CONVENTIONS},
-    )
+VIDEOS_AT_ONCE = 8  # whose chosen segments are computed together; their inputs are held in memory
+SEGMENTS_AT_ONCE = 32  # through a net; more are no faster on a processor, and a GPU is busy with these
+FUSED = "fused."
+Got = TypeVar("Got")
 
 
-def _decide(model: AdaMML, config: AdaMMLConfig, loaded: LoadedFile, knobs: Mapping[str, float], mode: str) -> Tensor:
-    """``use_SM`` as booleans; an absent modality is never used."""
-    segments = len(loaded.start_s_S)
-    present_SM = torch.tensor([loaded.present(m) for m in model.modalities]).T
-    if mode in POLICY_MODES:
-        seen = {config.seen_by_policy(m) for m in model.modalities}
-        inputs = {name: _read(model, loaded, name, range(segments))[None] for name in sorted(seen)}
-        limit = torch.tensor([threshold_of(knobs, m) for m in model.modalities])
-        if mode == "sampled":
-            limit = torch.rand(present_SM.shape)
-        logits_BSD2 = model.policy(inputs, lambda_of(config, knobs))
-        use_SM = model.policy.probability(logits_BSD2)[0].float().cpu() > limit
-    elif mode == "random":
-        use_SM = torch.rand(present_SM.shape) < 0.5
-    else:
-        only = mode.removeprefix("only.")
-        use_SM = torch.tensor([only == mode or m == only for m in model.modalities]).expand_as(present_SM)
-    return use_SM & present_SM
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Some segments of an opened file. ``seen``: what the policy looks at; ``chosen``: what recognition gets of the used ones."""
+
+    loaded: LoadedFile
+    segments: Sequence[int]
+    seen: Mapping[str, Tensor]
+    chosen: dict[str, Tensor]
 
 
-def _recognise(model: AdaMML, loaded: LoadedFile, use_SM: Tensor, mode: str) -> Tensor:
-    """``logits_C``, computing only what is used."""
-    if mode.startswith("fused."):  # a baseline: everything there is
-        every = range(len(use_SM))
-        inputs = {m: _read(model, loaded, m, every)[None] for m in model.modalities}
-        use_BSM = use_SM[None].to(_device(model)).float()
-        return fuse(model.fused(mode.removeprefix("fused."), inputs, use_BSM), use_BSM)[0]
-    logits_SMC = torch.zeros(*use_SM.shape, model.classes, device=_device(model))
-    for m, name in enumerate(model.modalities):
-        chosen = use_SM[:, m].nonzero()[:, 0].tolist()
-        if chosen:
-            logits_SMC[chosen, m] = model.recognition[name](_read(model, loaded, name, chosen))
-    return fuse(model.contributions(logits_SMC[None]), use_SM[None].to(_device(model)).float())[0]
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """A network, how it decides, and what its parts cost: all that stays the same from video to video."""
+
+    model: AdaMML
+    config: AdaMMLConfig
+    knobs: Mapping[str, float]
+    cost: CostTable
+    mode: str
+
+    def predict(self, videos: Sequence[Path]) -> Iterator[Prediction | UserError]:
+        """One answer a video, in order: its prediction, or why it does not decode."""
+        waiting = iter(videos)
+        with ThreadPoolExecutor(max_workers=min(VIDEOS_AT_ONCE, os.cpu_count() or 1)) as pool:
+            while window := list(islice(waiting, VIDEOS_AT_ONCE)):
+                yield from self._together(window, pool)
+
+    def stream(self, video: Path) -> Iterator[SegmentPrediction]:
+        """Each segment's decisions as soon as it is seen, and the prediction so far; the last is that of the whole video."""
+        loaded = load_file(video, self.config.data)
+        state: PolicyState | None = None
+        total_C = torch.zeros(self.model.classes)
+        used: list[Tensor] = []
+        for segment in range(len(loaded.start_s_S)):
+            with torch.no_grad():  # not around the yield: it would hold in the caller's code too
+                piece = self._piece(loaded, [segment])
+                wanted_BSM, state = self._wanted([piece], state)
+                use_SM = self._choose(piece, wanted_BSM[0])
+                total_C = total_C + self._recognise([piece.chosen], use_SM[None])[0]
+            used.append(use_SM[0])
+            yield SegmentPrediction(
+                index=segment,
+                start_s=loaded.start_s_S[segment],
+                end_s=loaded.end_s_S[segment],
+                decisions=self._decisions(piece, use_SM),
+                probability_C=(total_C / len(used)).softmax(-1).tolist(),
+                gmacs=self._gmacs(torch.stack(used)),
+            )
+
+    @torch.no_grad()
+    def _together(self, videos: Sequence[Path], pool: ThreadPoolExecutor) -> list[Prediction | UserError]:
+        """Files are read side by side; what one of them lacks does not keep the others from an answer."""
+        answers: dict[int, Prediction | UserError] = {}
+        opened = list(pool.map(lambda video: _or_error(lambda: self._open(video)), videos))
+        pieces = {n: each for n, each in enumerate(opened) if isinstance(each, Piece)}
+        if pieces:
+            wanted_BSM, _ = self._wanted(list(pieces.values()), None)
+            chosen = pool.map(lambda p, w: _or_error(lambda: self._choose(p, w)), pieces.values(), wanted_BSM)
+            use = dict(zip(pieces, chosen, strict=True))
+            good = {n: use_SM for n, use_SM in use.items() if isinstance(use_SM, Tensor)}
+            if good:
+                logits_BC = self._recognise([pieces[n].chosen for n in good], torch.stack(list(good.values())))
+                for logits_C, (n, use_SM) in zip(logits_BC, good.items(), strict=True):
+                    answers[n] = Prediction(
+                        probability_C=logits_C.softmax(-1).tolist(),
+                        decisions=self._decisions(pieces[n], use_SM),
+                        gmacs=self._gmacs(use_SM),
+                    )
+            answers |= {n: problem for n, problem in use.items() if isinstance(problem, UserError)}
+        answers |= {n: problem for n, problem in enumerate(opened) if isinstance(problem, UserError)}
+        return [answers[n] for n in range(len(videos))]
+
+    def _open(self, video: Path) -> Piece:
+        loaded = load_file(video, self.config.data)
+        return self._piece(loaded, range(len(loaded.start_s_S)))
+
+    def _piece(self, loaded: LoadedFile, segments: Sequence[int]) -> Piece:
+        seen: dict[str, Tensor] = {}
+        if self.mode in POLICY_MODES:
+            names = sorted({self.config.seen_by_policy(m) for m in self.model.modalities})
+            seen = {name: loaded.read(name, segments) for name in names}
+        return Piece(loaded=loaded, segments=segments, seen=seen, chosen={})
+
+    def _wanted(self, pieces: Sequence[Piece], state: PolicyState | None) -> tuple[Tensor, PolicyState | None]:
+        """``wanted_BSM`` as booleans, whether or not there is a signal; and the policy's state after it."""
+        modalities = self.model.modalities
+        shape = (len(pieces), len(pieces[0].segments), len(modalities))
+        if self.mode in POLICY_MODES:
+            seen = {name: self._stacked([piece.seen[name] for piece in pieces]) for name in pieces[0].seen}
+            policy = self.model.policy
+            weights_1M = lambda_of(self.config, self.knobs)  # of a policy that knows them; the same for every video
+            lambda_BM = None if weights_1M is None else weights_1M.expand(len(pieces), -1)
+            decided = policy.decide_from(policy.features(seen), state, lambda_BM)
+            limit = torch.tensor([threshold_of(self.knobs, m) for m in modalities])
+            if self.mode == "sampled":
+                limit = torch.rand(shape)
+            return policy.probability(decided.logits_BSD2).float().cpu() > limit, decided.state
+        if self.mode == "random":
+            return torch.rand(shape) < 0.5, None
+        only = self.mode.removeprefix("only.")
+        return torch.tensor([only == self.mode or m == only for m in modalities]).expand(shape), None
+
+    def _choose(self, piece: Piece, wanted_SM: Tensor) -> Tensor:
+        """``use_SM``; an absent modality is never used. Reads what recognition needs, and nothing else."""
+        use_SM = wanted_SM.clone()
+        for i, m in enumerate(self.model.modalities):
+            if use_SM[:, i].any():
+                present = piece.loaded.present(m)
+                use_SM[:, i] &= torch.tensor([present[segment] for segment in piece.segments])
+            rows = use_SM[:, i].nonzero()[:, 0].tolist()
+            if self.mode.startswith(FUSED):
+                rows = list(range(len(use_SM)))  # these baselines look at everything there is
+            if rows:
+                seen, wanted = piece.seen.get(m), [piece.segments[row] for row in rows]
+                piece.chosen[m] = piece.loaded.read(m, wanted) if seen is None else seen[rows]
+        return use_SM
+
+    def _recognise(self, chosen: Sequence[Mapping[str, Tensor]], use_BSM: Tensor) -> Tensor:
+        """``logits_BC`` on the CPU; ``chosen``: of each video, the inputs of its chosen segments by modality."""
+        model, use_BSM = self.model, use_BSM.to(self._device)
+        if self.mode.startswith(FUSED):
+            inputs = {m: self._stacked([each[m] for each in chosen]) for m in model.modalities}
+            contribution_BSMC = model.fused(self.mode.removeprefix(FUSED), inputs, use_BSM.float())
+        else:
+            parts = {m: [each[m] for each in chosen if m in each] for m in model.modalities}
+            inputs = {m: torch.cat(some).to(self._device) for m, some in parts.items() if some}
+            contribution_BSMC = model.contributions(logits_of_chosen(model, inputs, use_BSM))
+        return fuse(contribution_BSMC, use_BSM.float()).float().cpu()
+
+    def _decisions(self, piece: Piece, use_SM: Tensor) -> list[Decision]:
+        return [
+            Decision(
+                site=m,
+                index=segment,
+                start_s=piece.loaded.start_s_S[segment],
+                end_s=piece.loaded.end_s_S[segment],
+                choice="use" if use_SM[row, i] else "skip",
+            )
+            for row, segment in enumerate(piece.segments)
+            for i, m in enumerate(self.model.modalities)
+        ]
+
+    def _gmacs(self, use_SM: Tensor) -> dict[Convention, float]:
+        """What ran for so many segments; the policy is charged where it decides."""
+        rates: dict[str, float] = {m: float(use_SM[:, i].float().mean()) for i, m in enumerate(self.model.modalities)}
+        always = self.cost.always_macs if self.mode in POLICY_MODES else dict.fromkeys(CONVENTIONS, 0)
+        charged = CostTable(per_segment_macs=self.cost.per_segment_macs, always_macs=always, segments=len(use_SM))
+        return {convention: charged.at_rates_gmacs(convention, rates) for convention in CONVENTIONS}
+
+    def _stacked(self, inputs: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(inputs)).to(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
 
-def _read(model: AdaMML, loaded: LoadedFile, name: str, segments: range | list[int]) -> Tensor:
-    return loaded.read(name, list(segments)).to(_device(model))
+def logits_of_chosen(model: AdaMML, inputs: Mapping[str, Tensor], use_BSM: Tensor) -> Tensor:
+    """``logits_BSMC``, zeros where nothing is used. ``inputs``: by modality, the chosen segments in order, ``NTCHW``."""
+    logits_BSMC = torch.zeros(*use_BSM.shape, model.classes, device=use_BSM.device)
+    for i, m in enumerate(model.modalities):
+        if m in inputs:
+            net = model.recognition[m]
+            logits_BSMC[:, :, i][use_BSM[:, :, i]] = torch.cat([net(x) for x in inputs[m].split(SEGMENTS_AT_ONCE)])
+    return logits_BSMC
 
 
-def _device(model: AdaMML) -> torch.device:
-    return next(model.parameters()).device
+def _or_error(work: Callable[[], Got]) -> Got | UserError:
+    try:
+        return work()
+    except UserError as error:
+        return error

@@ -27,16 +27,18 @@ from trainables.contract import (
     Prediction,
     Replay,
     Scored,
+    SegmentPrediction,
     Share,
     Site,
     Stage,
     StepContext,
     System,
 )
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, UserError
 from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.modalities import MODALITIES
+from trainables.kit.data.sample import sample_manifest
 from trainables.kit.measure.headroom import headroom as modality_headroom
 from trainables.kit.measure.replay import DRAW, ModalityReplay
 from trainables.kit.nets.names import PUBLISHED_WEIGHTS
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from trainables.adamml.predict import Runner
+
+REHEARSED = 16  # videos to validate on and to test on in a rehearsal
 DRAWS = 8  # over which drawn decisions are averaged
 
 
@@ -105,6 +110,17 @@ class AdaMMLSystem(System):
 
     def prepare_data(self, config: AdaMMLConfig, cache: Path) -> None:
         self.open_data(config, cache)
+
+    def rehearsal(self, config: AdaMMLConfig, folder: Path) -> Mapping[str, Json]:
+        manifest = folder / "manifest.jsonl"
+        known = (*main_stages(config), *(s for stages in baseline_stages(config).values() for s in stages))
+        sample_manifest(
+            config.data.manifest,
+            manifest,
+            split_seed=config.data.split_seed,
+            most={"train": max(stage.batch_size for stage in known), "val": REHEARSED, "test": REHEARSED},
+        )
+        return {**super().rehearsal(config, folder), "data.manifest": str(manifest)}
 
     def open_data(self, config: AdaMMLConfig, cache: Path) -> Data:
         from trainables.kit.data.dataset import VideoData
@@ -169,11 +185,27 @@ class AdaMMLSystem(System):
     def predict(
         self, model: nn.Module, config: AdaMMLConfig, video: Path, *, knobs: Mapping[str, float], mode: str
     ) -> Prediction:
+        (answer,) = self._runner(model, config, knobs, mode).predict([video])
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    def predict_many(
+        self, model: nn.Module, config: AdaMMLConfig, videos: Sequence[Path], *, knobs: Mapping[str, float], mode: str
+    ) -> Iterator[Prediction | UserError]:
+        return self._runner(model, config, knobs, mode).predict(videos)
+
+    def stream(
+        self, model: nn.Module, config: AdaMMLConfig, video: Path, *, knobs: Mapping[str, float], mode: str
+    ) -> Iterator[SegmentPrediction]:
+        return self._runner(model, config, knobs, mode).stream(video)
+
+    def _runner(self, model: nn.Module, config: AdaMMLConfig, knobs: Mapping[str, float], mode: str) -> Runner:
         from trainables.adamml.model import AdaMML
-        from trainables.adamml.predict import predict
+        from trainables.adamml.predict import Runner
 
         assert isinstance(model, AdaMML)
-        return predict(model, config, video, knobs=knobs, cost=self.cost(config, model.classes), mode=mode)
+        return Runner(model=model, config=config, knobs=knobs, cost=self.cost(config, model.classes), mode=mode)
 
     def headroom_stage(self, config: AdaMMLConfig) -> str | None:
         return "warmup"

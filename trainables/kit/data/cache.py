@@ -35,6 +35,7 @@ from trainables.kit.data.flow import FlowTrack, load_cv2, one_thread
 from trainables.kit.data.hashing import Progress, hash_json
 from trainables.kit.data.modalities.base import FrameTrack, TrackName
 from trainables.kit.data.remote import Remote
+from trainables.kit.data.seek import SeekTrack, index_picture
 from trainables.kit.data.spectrogram import log_spectrogram
 
 UPLOADS = 16  # files copied to the cache's second home side by side
@@ -95,6 +96,29 @@ def decode_clip(source: Source, config: DataConfig) -> Clip:
         sound=decode_spectrogram(source, config) if "sound" in config.tracks else None,
         flow_FHW2=_flow_of(frames.frames_FHW3, config) if "flow" in config.tracks else None,
     )
+
+
+def lazy_frames(source: Source, config: DataConfig) -> Frames:
+    """The picture of a whole file, its frames decoded when they are read, as :func:`decode_frames` would give them.
+
+    Files that do not tell where their frames are are decoded here and now.
+
+    Raises:
+        DecodeError: see ``decode``.
+    """
+    index = index_picture(source.path, config)
+    if index is None:
+        return decode_frames(source, config)
+    if config.cache_format == "raw":
+        return Frames(frames_FHW3=SeekTrack(source.path, index, config.frame_size), edges_s=index.edges_s)
+    # JPEG's losses included: networks see what they were trained on.
+    track = SeekTrack(source.path, index, config.frame_size, stored=lambda image: jpeg.decode(jpeg.encode(image), 3))
+    return Frames(frames_FHW3=track, edges_s=index.edges_s)
+
+
+def lazy_flow(frames: Frames, config: DataConfig) -> FrameTrack:
+    """Flow of a picture, computed when it is read. Raises UserError where it cannot be computed."""
+    return _flow_of(frames.frames_FHW3, config)
 
 
 def decode_frames(source: Source, config: DataConfig) -> Frames:

@@ -6,6 +6,7 @@ Axes: ``B`` video, ``S`` segment, ``M`` modality.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,23 @@ import torch
 from trainables.contract import Batch
 from trainables.errors import StageFailed
 from trainables.kit.data.assemble import Assembler
-from trainables.kit.data.cache import ClipCache, Make, Source, decode_all, decode_clip
+from trainables.kit.data.cache import (
+    Clip,
+    ClipCache,
+    Make,
+    SoundTrack,
+    Source,
+    decode_all,
+    decode_spectrogram,
+    lazy_flow,
+    lazy_frames,
+)
 from trainables.kit.data.config import DataConfig
 from trainables.kit.data.draws import Draws
 from trainables.kit.data.entries import entries_of
 from trainables.kit.data.hashing import Progress
 from trainables.kit.data.manifest import SPLITS, Video, read_manifest
+from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.data.pack import ClipFiles, OneClip, TimedClips, can_pack, open_pack
 from trainables.kit.data.segments import test_starts, train_starts
 from trainables.kit.data.splits import complete_splits, record_splits
@@ -155,38 +167,55 @@ class VideoData:
 
 
 class LoadedFile:
-    """One file's segments as in a test; what is not read is not computed.
+    """One file's segments as in a test; what is not read is neither decoded nor computed.
 
     ``start_s_S`` and ``end_s_S``: when each segment begins and ends, in seconds.
     """
 
-    def __init__(self, assembler: Assembler, segments: int) -> None:
-        self._assembler = assembler
+    def __init__(self, path: Path, config: DataConfig, segments: int) -> None:
+        self._source, self._config = Source(path=path), config
+        self._frames = lazy_frames(self._source, config)
+        self._pictures = self._assembler(None)
         self._video_B = np.zeros(1, dtype=np.int64)
-        self._start_BS = test_starts(assembler.spec, assembler.clips.frames_N, segments)
-        begin_s, end_s = assembler.bounds_s(self._video_B, self._start_BS)
+        self._start_BS = test_starts(self._pictures.spec, self._pictures.clips.frames_N, segments)
+        begin_s, end_s = self._pictures.bounds_s(self._video_B, self._start_BS)
         self.start_s_S: tuple[float, ...] = tuple(begin_s[0].tolist())
         self.end_s_S: tuple[float, ...] = tuple(end_s[0].tolist())
 
     def read(self, modality: str, segments: Sequence[int]) -> torch.Tensor:
-        """The input of some of the segments, ``[len(segments), T, C, H, W]``; flow is computed for their frames only."""
+        """The input of some of the segments, ``[len(segments), T, C, H, W]``; only their frames are decoded.
+
+        Raises:
+            DecodeError: what they need does not decode.
+        """
         start_BS = self._start_BS[:, list(segments)]
-        return self._assembler.inputs(self._video_B, start_BS, (modality,)).tensors[modality][0]
+        return self._of(modality).inputs(self._video_B, start_BS, (modality,)).tensors[modality][0]
 
     def present(self, modality: str) -> list[bool]:
         """For every segment, whether there is a signal."""
-        return self._assembler.present(self._video_B, self._start_BS, (modality,))[0, :, 0].tolist()
+        return self._of(modality).present(self._video_B, self._start_BS, (modality,))[0, :, 0].tolist()
+
+    def _of(self, modality: str) -> Assembler:
+        return self._sounds if "sound" in MODALITIES[modality].tracks else self._pictures
+
+    @cached_property
+    def _sounds(self) -> Assembler:
+        """Sound is decoded whole, which takes a tenth of the picture's time, and only where something asks for it."""
+        return self._assembler(decode_spectrogram(self._source, self._config))
+
+    def _assembler(self, sound: SoundTrack | None) -> Assembler:
+        flow = lazy_flow(self._frames, self._config) if "flow" in self._config.tracks else None
+        return Assembler(OneClip(Clip(frames=self._frames, sound=sound, flow_FHW2=flow), self._config), self._config)
 
 
 def load_file(path: Path | str, config: DataConfig, *, segments: int | None = None) -> LoadedFile:
-    """Decode one file, which needs no manifest; ``segments`` defaults to the configuration's for tests.
+    """One file, which needs no manifest; ``segments`` defaults to the configuration's for tests.
 
     Raises:
-        DecodeError: the file does not decode.
+        DecodeError: the file is not a video, or is cut off.
         UserError: flow is among the inputs and cannot be computed here.
     """
-    assembler = Assembler(OneClip(decode_clip(Source(path=Path(path)), config), config), config)
-    return LoadedFile(assembler, segments or config.segments.test)
+    return LoadedFile(Path(path), config, segments or config.segments.test)
 
 
 def _multi_hot(videos: Sequence[Video], classes: int) -> np.ndarray:
