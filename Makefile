@@ -1,4 +1,4 @@
-# make demo: the whole way in a few minutes.   make test: every test.   make check: what is read, not run.
+# make demo: the whole way in a few minutes.   make test: every test.   make check: what is read, not run.   make docs: docs/cli.md.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +9,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 export RAY_TRAIN_ENABLE_PREEMPTION_WATCHER = 0
 
-.PHONY: demo test check install clean
+.PHONY: demo docs test check install clean
 
 install: $(STAMP)
 
@@ -29,6 +29,9 @@ demo: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python docs/make_cli.py
 
 test: check
 	$(BIN)/python -m pytest

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tour import Tour, take_tour
+
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -27,3 +29,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def media_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One decode-once cache for all tests on the clips."""
     return tmp_path_factory.mktemp("media-cache")
+
+
+@pytest.fixture(scope="session")
+def tour(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Tour:
+    """The tutorial's commands, typed in a folder with the clips: one real sweep for all tests that only look at one."""
+    return take_tour(clips, tmp_path_factory.mktemp("tour"))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tour import Tour
+
 pytestmark = pytest.mark.ray
 
 SPACE = """\
@@ -52,12 +54,10 @@ class Swept:
 
 
 @pytest.fixture(scope="module")
-def swept(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    folder = tmp_path_factory.mktemp("whole-way")
-    yaml = folder / "space.yaml"
-    yaml.write_text(SPACE.format(manifest=clips, storage=folder / "runs"))
-    done = explorer("sweep", str(yaml), "--json", cwd=folder)
-    return Swept(folder, json.loads(done.stdout), clips, yaml)
+def swept(tour: Tour) -> Swept:
+    """The tutorial's sweep, which is finished."""
+    done = explorer("sweep", str(tour.space), "--json", cwd=tour.folder)
+    return Swept(tour.folder, json.loads(done.stdout), tour.manifest, tour.space)
 
 
 def test_a_sweep_gives_a_front_with_baselines_and_finished_trials(swept):
@@ -86,7 +86,7 @@ def test_running_the_sweep_again_trains_nothing(swept):
 def test_front_pick_and_predict_agree_on_one_video(swept):
     sweep_folder = swept.sweep["folder"]
     front = json.loads(explorer("front", sweep_folder, "--json", cwd=swept.folder).stdout)
-    assert front == json.loads(explorer("front", str(swept.folder / "space.yaml"), "--json", cwd=swept.folder).stdout)
+    assert front == json.loads(explorer("front", str(swept.yaml), "--json", cwd=swept.folder).stdout)
     dearest = front["points"][-1]
     picked = json.loads(
         explorer("pick", sweep_folder, "--max-gflops", str(dearest["gflops"] * 1.01), "--json", cwd=swept.folder).stdout
@@ -95,11 +95,11 @@ def test_front_pick_and_predict_agree_on_one_video(swept):
     assert picked["test"]["split"] == "test"
     assert {f.name for f in Path(picked["folder"]).iterdir()} >= {"weights.safetensors", "pick.json", "README.md"}
 
-    videos = sorted((swept.clips.parent / "videos").glob("*.mp4"))[:3]
+    videos = sorted((swept.clips.parent / "videos").rglob("*.mp4"))[:3]
     predicted = json.loads(explorer("predict", picked["folder"], *map(str, videos), "--json", cwd=swept.folder).stdout)
     assert [p["path"] for p in predicted] == [str(v) for v in videos]
     for prediction in predicted:
-        assert len(prediction["decisions"]) == 5 * 2
+        assert len(prediction["decisions"]) == 10 * 2
         assert {d["choice"] for d in prediction["decisions"]} <= {"use", "skip"}
         assert 0 < prediction["probability"] <= 1
 

@@ -6,11 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.tour import ROOT, commands_of
+
 # As short as a sweep can be: the README's own takes minutes.
 SHORTER = [
     "stages.unimodal.epochs=3",
@@ -24,17 +24,13 @@ SHORTER = [
 pytestmark = pytest.mark.ray
 
 
-def commands_of(text: str) -> list[list[str]]:
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
-    return [words for words in lines if words and words[0] == "explorer"]
-
-
 def test_every_explorer_command_of_the_readme_runs(tmp_path):
-    commands = commands_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    commands = commands_of(ROOT / "README.md")
     assert {words[1] for words in commands} >= {"data", "plan", "sweep", "front", "pick", "predict", "cost"}
     for words in commands:
         shorter = [x for o in SHORTER for x in ("-o", o)] if words[1] == "sweep" else []
+        if words[1:3] == ["data", "synth"]:
+            shorter = ["--videos", "36", "--seconds", "4"]  # tests/data makes all
         if words[1] == "reproduce":
             shorter = ["--plan"]  # tests/reproduce trains it
         done = subprocess.run(

@@ -19,7 +19,7 @@ VISION_AHEAD = 15
 
 def python(settings: Settings) -> Finding:
     """The interpreter's version."""
-    here, wanted = platform.python_version(), metadata.metadata(DISTRIBUTION).get("Requires-Python", "")
+    here, wanted = platform.python_version(), metadata.metadata(DISTRIBUTION)["Requires-Python"]
     if Version(here) in SpecifierSet(wanted):
         return Finding.ok(here)
     return Finding.problem(f"{here}, needed is {wanted}", "make the virtual environment with another Python")

@@ -1,4 +1,4 @@
-"""``explorer doctor``: each line ok, a warning or a problem with its remedy."""
+"""``explorer doctor``: each line ok, a warning or a problem with its remedy. Ray and MLflow: see the tutorial's test."""
 
 from __future__ import annotations
 
@@ -65,10 +65,3 @@ def test_the_exit_code_is_1_with_a_problem_only(found, code, monkeypatch, capsys
     assert run(["doctor", "--json"]) == code
     (check,) = json.loads(capsys.readouterr().out)["checks"]
     assert (check["check"], check["state"]) == ("it", str(found.state))
-
-
-@pytest.mark.ray
-def test_ray_and_mlflow_work_here(settings):
-    assert parts.ray(settings).state is State.OK
-    assert parts.mlflow(settings).state is State.OK
-    assert not settings.storage.exists()

@@ -10,6 +10,7 @@ import pytest
 
 from explorer.cli.app import run
 from explorer.spec.load import load_space
+from tests import tour
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.synthetic import write_clip
 
@@ -18,16 +19,7 @@ from trainables.kit.data.synthetic import write_clip
 def class_folders(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The session's clips in a folder for each class; the working folder is the one above."""
     monkeypatch.chdir(tmp_path)
-    return arrange(clips, tmp_path / "videos")
-
-
-def arrange(manifest: Path, folder: Path) -> Path:
-    for line in manifest.read_text().splitlines():
-        row = json.loads(line)
-        place = folder / row["label_name"]
-        place.mkdir(parents=True, exist_ok=True)
-        (place / Path(row["path"]).name).symlink_to(manifest.parent / row["path"])
-    return folder
+    return tour.class_folders(clips, tmp_path / "videos")
 
 
 def begin(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
