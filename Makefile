@@ -33,7 +33,11 @@ check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/make_cli.py
 
+# The browser tests drive Debian's chromium; where it can be installed it is, elsewhere they are skipped with the reason.
+BROWSER = command -v chromium || test "$$(id -u)" != 0 || ! command -v apt-get || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
 test: check
+	@{ $(BROWSER); } >/dev/null 2>&1 || echo "chromium could not be installed: the browser tests are skipped"
 	$(BIN)/python -m pytest
 
 clean:

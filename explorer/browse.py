@@ -18,7 +18,9 @@ from explorer.fronts import Measured, OperatingPoint, hypervolume
 from explorer.fronts import front as non_dominated
 from explorer.fronts.dominance import REFERENCE_MARGIN, Split
 from explorer.records import StageRecord, SweepRecord, read_sweep
-from trainables.contract import Convention, Json
+from explorer.times import Timed, read_times
+from trainables.contract import POLICY_MODES, Convention, Json
+from trainables.timing import TimeTable
 
 METRIC = "accuracy"
 UNIMODAL = "unimodal"  # baselines of this name, or of names that begin with it and a dot, set the reference
@@ -34,6 +36,7 @@ class FrontPoint:
     parameters: Mapping[str, Json]
     name: str | None
     result: Path  # the stage's folder in the store
+    mode: str = "policy"  # in which it was measured
 
     @property
     def val(self) -> Measured:
@@ -57,6 +60,18 @@ class FrontPoint:
     def checkpoint(self) -> Path:
         """The weights of this very epoch."""
         return self.result / "epochs" / f"{self.point.epoch:04d}" / "weights.safetensors"
+
+    def seconds(self, times: TimeTable) -> dict[str, float]:
+        """Seconds a video by part, at its selection rates."""
+        return times.seconds(self.val.rates, policy=self.mode in POLICY_MODES)
+
+    def network_s(self, times: TimeTable) -> float:
+        """Seconds of the networks a video, at its selection rates."""
+        return times.network_s(self.val.rates, policy=self.mode in POLICY_MODES)
+
+    def total_s(self, times: TimeTable) -> float:
+        """Seconds a video with decoding and transforms, at its selection rates."""
+        return times.total_s(self.val.rates, policy=self.mode in POLICY_MODES)
 
     @property
     def label(self) -> str:
@@ -130,6 +145,7 @@ class Front:
     all_on_gflops: Mapping[Convention, float]
     chance: float
     trials: int
+    record: SweepRecord
 
     @classmethod
     def load(cls, folder: Path | str, *, convention: Convention = "full") -> Self:
@@ -156,6 +172,7 @@ class Front:
             all_on_gflops={} if costs is None else {c: costs.all_on_gmacs(c) for c in costs.per_segment_macs},
             chance=1 / max(1, len(stages[0].classes)) if stages else 0.0,
             trials=len(record.trials),
+            record=record,
         )
 
     @cached_property
@@ -170,6 +187,11 @@ class Front:
         epochs = {(c.point.key, c.point.epoch): c for c in self.candidates}
         kept = {epoch for epoch, candidate in epochs.items() if candidate.checkpoint.is_file()}
         return tuple(c for c in self.candidates if (c.point.key, c.point.epoch) in kept)
+
+    @cached_property
+    def times(self) -> Timed | None:
+        """What a video takes, as last measured for this sweep; None where it was not."""
+        return read_times(self.folder)
 
     @property
     def videos(self) -> int:
@@ -310,5 +332,11 @@ def _points(
 ) -> Iterable[FrontPoint]:
     for point in stage.points:
         yield FrontPoint(
-            point=point, system=record.system, trial=trial, parameters=parameters, name=name, result=stage.folder
+            point=point,
+            system=record.system,
+            trial=trial,
+            parameters=parameters,
+            name=name,
+            result=stage.folder,
+            mode=stage.mode,
         )

@@ -34,21 +34,31 @@ class StageRecord:
     cost: CostTable
     classes: tuple[str, ...]
     points: tuple[OperatingPoint, ...]
+    mode: str = "policy"
+    training_passes: int = 0
+    data_fingerprint: str = ""  # of the data it was trained and measured on; "" = not noted
+    config: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial of the study. ``chain``: stage name -> key; a key may not be in the store (yet)."""
+    """A trial of the study. ``chain``: stage name -> key; a key may not be in the store (yet).
+
+    ``values``: its objectives in the space's order, None unless complete. ``started``, ``ended``: seconds since the epoch.
+    """
 
     number: int
     state: str
     parameters: Mapping[str, Json]
     chain: Mapping[str, str]
+    values: tuple[float, ...] | None = None
+    started: float | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRecord:
-    """Everything that a front is made of. ``stages``: the finished ones, by key."""
+    """Everything that a front is made of. ``stages``: the finished ones, by key. ``space``: ``space.yaml`` as it stands."""
 
     folder: Path
     name: str
@@ -56,6 +66,7 @@ class SweepRecord:
     trials: tuple[TrialRecord, ...]
     baselines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stages: Mapping[str, StageRecord] = field(default_factory=dict)
+    space: Mapping[str, Json] = field(default_factory=dict)
 
     def stages_of(self, chain: Mapping[str, str]) -> Iterator[StageRecord]:
         """The finished stages of a chain, in its order."""
@@ -79,7 +90,9 @@ def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
             return folder
     names = sorted(path.parent.name for path in runs.glob(f"*/{SPACE_FILE}"))
     known = f"; sweeps in {runs}: {', '.join(names)}" if names else f"; there are no sweeps in {runs}"
-    raise NotFound(f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder, name or YAML file")
+    raise NotFound(
+        f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder, name or YAML file"
+    )
 
 
 def read_sweep(folder: Path) -> SweepRecord:
@@ -102,11 +115,20 @@ def read_sweep(folder: Path) -> SweepRecord:
         name=space["name"],
         system=space["system"],
         trials=tuple(
-            TrialRecord(number=t.number, state=t.state, parameters=dict(t.params), chain=t.attrs.get("chain", {}))
+            TrialRecord(
+                number=t.number,
+                state=t.state,
+                parameters=dict(t.params),
+                chain=t.attrs.get("chain", {}),
+                values=t.values,
+                started=t.started,
+                ended=t.ended,
+            )
             for t in trials
         ),
         baselines=baselines,
         stages={key: stage for key, stage in found.items() if stage is not None},
+        space=space,
     )
 
 
@@ -123,4 +145,8 @@ def _read_stage(store: Store, key: str) -> StageRecord | None:
         cost=CostTable(**info["cost"]),
         classes=tuple(info["classes"]),
         points=tuple(OperatingPoint.from_dict(raw) for raw in store.points(key)),
+        mode=info.get("mode", "policy"),
+        training_passes=info.get("training_passes", 0),
+        data_fingerprint=info.get("provenance", {}).get("data_fingerprint", ""),
+        config=info.get("config", {}),
     )

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from trainables.pictures import VideoPictures
     from trainables.tables import PublishedRow, Table
+    from trainables.timing import TimeTable
 
 Json = Any  # what json.dumps takes: None, bool, int, float, str, list, dict with string keys
 Convention = Literal["paper", "full"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "full")
+POLICY_MODES = ("policy", "sampled")  # decision modes in which the policy runs, and is charged
 
 
 class SystemConfig(BaseModel):
@@ -303,6 +306,9 @@ class Replay(Protocol):
     def video_logits(self, setting: Mapping[str, float]) -> np.ndarray:
         """``logits_BC`` under one setting, for metrics that need more than right or wrong."""
 
+    def decisions(self, setting: Mapping[str, float]) -> Mapping[str, np.ndarray]:
+        """``use_BU`` (bool) for each site under one setting: which of its units (segments, frames) each video used."""
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be stored to rebuild the table with :meth:`System.replay_from`."""
 
@@ -514,6 +520,22 @@ class System(abc.ABC):
             UserError: the file does not decode, or the system does not decide by segments.
         """
         raise UserError(f"system {self.name} does not predict segment by segment; use predict")
+
+    def measure_time(self, config: Any, classes: int, videos: Sequence[Path]) -> TimeTable:
+        """Measure on this machine what the steps of processing a video take, over some ``videos``; weights do not matter.
+
+        Raises:
+            UserError: a file does not decode, or the system's time cannot be measured.
+        """
+        raise UserError(f"system {self.name} offers no measurement of time; its cost is counted in GFLOPs alone")
+
+    def val_files(self, config: Any) -> Mapping[str, Path]:
+        """Id -> file of the validation videos that are files; none for a system without files."""
+        return {}
+
+    def pictures(self, config: Any, cache: Path, video_ids: Sequence[str]) -> Mapping[str, VideoPictures]:
+        """What the segments of some videos look like to a person, by id, for those whose files or cache entries are there."""
+        return {}
 
     def modes(self, config: Any) -> tuple[str, ...]:
         """Decision modes that ``replay`` knows: ``policy``, ``all_on``, ``random``, ``only.SITE``."""

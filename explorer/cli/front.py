@@ -1,8 +1,9 @@
-"""``explorer front``: the front of a sweep as a table, JSON or one HTML page."""
+"""``explorer front``: the fronts of sweeps as tables, JSON, one HTML page, a picture."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,51 +22,89 @@ class ConventionName(StrEnum):
 
 
 def command(
-    sweep: Annotated[str, typer.Argument(help="A sweep: its folder, or its name below ./runs.")],
+    sweeps: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SWEEP...", help="Sweeps: their folders, or names below ./runs. Several lie over each other."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the front as one interactive HTML file.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Write the front as a picture.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one interactive HTML file, which needs no network.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a picture for a paper, as SVG.")] = None,
+    png: Annotated[Path | None, typer.Option(help="The same picture as PNG, 200 dots an inch.")] = None,
     convention: Annotated[
         ConventionName, typer.Option(help="What GFLOPs count: all that runs, or what the paper counts.")
     ] = ConventionName.full,
+    measure_time: Annotated[
+        bool,
+        typer.Option(
+            "--measure-time",
+            help="First measure on this machine what decoding, spectrogram, flow and networks take; kept with the sweep.",
+        ),
+    ] = False,
 ) -> None:
     """Browse the front: accuracy against GFLOPs a video. It works while the sweep runs, and needs no network."""
     from explorer.api import Front
     from explorer.records import find_sweep
 
-    front = Front.load(find_sweep(sweep), convention=convention.value)
+    folders = [find_sweep(sweep) for sweep in sweeps]
+    if measure_time:
+        _measure(folders, quiet=as_json)
+    fronts = [Front.load(folder, convention=convention.value) for folder in folders]
+    written = _write_files(fronts, html=html, svg=svg, png=png)
+    if as_json:
+        found = [front.to_json() for front in fronts]
+        print(json.dumps(found[0] if len(found) == 1 else {"sweeps": found}))
+        return
+    _print(fronts, written)
+
+
+def _measure(folders: Sequence[Path], *, quiet: bool) -> None:
+    from explorer.times import measure_times
+
+    for folder in folders:
+        timed = measure_times(folder)
+        if not quiet:
+            print(f"{folder.name}: {timed.text}")
+
+
+def _write_files(fronts: Sequence[Front], *, html: Path | None, svg: Path | None, png: Path | None) -> list[Path]:
+    """Write what was asked for; the paths."""
     if html is not None:
         from explorer.report.front_page import front_html
 
-        _write(html, front_html(front))
-    if svg is not None:
-        from explorer.report.front_svg import front_svg
+        _write(html, front_html(fronts).encode())
+    if svg is not None or png is not None:
+        from explorer.report.front_figure import front_figure
 
-        _write(svg, front_svg(front))
-    if as_json:
-        print(json.dumps(front.to_json()))
-        return
-    _print(front, [path for path in (html, svg) if path is not None])
+        if svg is not None:
+            _write(svg, front_figure(fronts, "svg"))
+        if png is not None:
+            _write(png, front_figure(fronts, "png"))
+    return [path for path in (html, svg, png) if path is not None]
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     from explorer.errors import UserError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); give another path") from error
 
 
-def _print(front: Front, written: list[Path]) -> None:
+def _print(fronts: Sequence[Front], written: list[Path]) -> None:
     from rich.console import Console
 
-    from explorer.report.tables import front_table
+    from explorer.report.tables import front_table, time_table
 
     console = Console()
-    console.print(front_table(front, width=console.width))
+    for front in fronts:
+        console.print(front_table(front, width=console.width))
+        if front.times is not None:
+            console.print(time_table(front))
+        if not front.points:
+            print("The front is still empty: no trial has finished a stage that is measured.")
     for path in written:
         print(f"Written: {path}")
-    if not front.points:
-        print("The front is still empty: no trial has finished a stage that is measured.")

@@ -1,20 +1,22 @@
-"""The front as one HTML file that needs nothing else: no server, no network, no other file."""
+"""Fronts as one HTML file that needs nothing else: no server, no network, no other file."""
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from explorer.browse import METRIC, Front, FrontPoint
-from trainables.contract import CONVENTIONS
+from explorer.browse import Front
+from explorer.report.page.sweep import sweep_data
+from trainables.contract import Json
 
 ASSETS = Path(__file__).parent / "assets"
-DOMINATED_LIMIT = 3000  # more faint marks than this slow a browser down and show nothing new
+SCRIPTS = ("base", "plot", "choice", "table", "search", "decisions", "main")
+# What two sweeps may differ in and still be repeats of one experiment.
+_OF_A_REPEAT = ("name", "seed", "storage", "tracking", "budget", "resources")
 
 _NOTES = (
     "Accuracy is over the validation videos. At a setting chosen for its accuracy, each video is judged by the "
@@ -24,80 +26,63 @@ _NOTES = (
 )
 
 
-def front_html(front: Front) -> str:
-    """The page as text (about 5 MB, nearly all of it the plotting library)."""
+def front_html(fronts: Front | Sequence[Front]) -> str:
+    """The page as text (about 5 MB, nearly all of it the plotting library); several fronts lie over each other."""
     from plotly.offline import get_plotlyjs
 
+    several = [fronts] if isinstance(fronts, Front) else list(fronts)
     parts = {
-        "title": html.escape(f"Front of {front.name}"),
+        "title": html.escape(title_of(several)),
         "style": _asset("front_page.css"),
-        "data": _script_json(page_data(front)),
+        "data": _script_json(page_data(several)),
         "plotly": get_plotlyjs(),
-        "script": _asset("front_page.js"),
+        "script": "\n".join(['"use strict";', "(() => {", *(_asset(f"page_{name}.js") for name in SCRIPTS), "})();"]),
     }
     # One pass, so that nothing inside a part is taken for a placeholder.
     return re.sub(r"@@(\w+)@@", lambda match: parts[match[1]], _asset("front_page.html"))
 
 
-def page_data(front: Front) -> dict[str, Any]:
-    """What the page's script reads: every row once, parameters by trial, front membership by convention."""
-    by_convention = {c: dataclasses.replace(front, convention=c) for c in CONVENTIONS if c in front.all_on_gflops}
-    by_convention = by_convention or {front.convention: front}
-    members = {convention: {p.point_id for p in view.points} for convention, view in by_convention.items()}
-    shown = _thinned([p for p in front.candidates if not any(p.point_id in ids for ids in members.values())])
-    on_some_front = [p for p in front.candidates if any(p.point_id in ids for ids in members.values())]
-    rows = [
-        _row(point, {convention: point.point_id in ids for convention, ids in members.items()})
-        for point in (*on_some_front, *shown, *front.baselines)
+def title_of(fronts: Sequence[Front]) -> str:
+    """What the page is called."""
+    return f"Front{'s' if len(fronts) > 1 else ''} of {', '.join(front.name for front in fronts)}"
+
+
+def page_data(fronts: Sequence[Front]) -> dict[str, Json]:
+    """What the page's script reads."""
+    repeats = repeat_groups([front.record.space for front in fronts])
+    sweeps = [sweep_data(front) | {"repeat": group} for front, group in zip(fronts, repeats, strict=True)]
+    return {
+        "title": title_of(fronts),
+        "convention": fronts[0].convention if fronts else "full",
+        "notes": [_NOTES, *comparison_notes(fronts)],
+        "sweeps": sweeps,
+    }
+
+
+def repeat_groups(spaces: Sequence[Mapping[str, Any]]) -> list[int | None]:
+    """For each search space the number of the experiment that it repeats; None where no other one is like it."""
+    alike = [
+        json.dumps({k: v for k, v in space.items() if k not in _OF_A_REPEAT}, sort_keys=True, default=str)
+        for space in spaces
     ]
-    return {
-        "sweep": front.name,
-        "system": front.system,
-        "metric": METRIC,
-        "convention": front.convention,
-        "videos": front.videos,
-        "trials": front.trials,
-        "candidates": len(front.candidates),
-        "notes": _NOTES,
-        "conventions": {
-            convention: {
-                "hypervolume": view.hypervolume,
-                "all_on_gflops": front.all_on_gflops.get(convention, 0.0),
-                "reference": None if view.reference is None else view.reference.to_json(),
-            }
-            for convention, view in by_convention.items()
-        },
-        "parameters": {p.trial: dict(p.parameters) for p in front.candidates if p.trial is not None},
-        "rows": rows,
-    }
+    groups = sorted({text for text in alike if alike.count(text) > 1 and text != "{}"})
+    return [groups.index(text) if text in groups else None for text in alike]
 
 
-def _row(point: FrontPoint, on_front: dict[Any, bool]) -> dict[str, Any]:
-    return {
-        "id": point.point_id,
-        "name": point.name,
-        "label": point.label,
-        "trial": point.trial,
-        "stage": point.point.stage,
-        "epoch": point.point.epoch,
-        "accuracy": point.val.accuracy,
-        "error": point.val.standard_error,
-        "gflops": dict(point.val.gflops),
-        "rates": dict(point.val.rates),
-        "knobs": dict(point.point.knobs),
-        "front": on_front if point.name is None else dict.fromkeys(on_front, False),
-    }
-
-
-def _thinned(points: Sequence[FrontPoint]) -> list[FrontPoint]:
-    if len(points) <= DOMINATED_LIMIT:
-        return list(points)
-    return [points[i * len(points) // DOMINATED_LIMIT] for i in range(DOMINATED_LIMIT)]
+def comparison_notes(fronts: Sequence[Front]) -> list[str]:
+    """What a reader must know before comparing sweeps: other videos, or other systems."""
+    notes = []
+    seen = [{s.data_fingerprint for s in front.record.measured_stages()} - {""} for front in fronts]
+    if len(fronts) > 1 and not all(a & b or not a or not b for a in seen for b in seen):
+        notes.append("These sweeps were measured on different videos: their accuracies are not comparable.")
+    if len({front.system for front in fronts}) > 1:
+        notes.append("These sweeps are of different systems: compare their costs in the full convention only.")
+    return notes
 
 
 def _script_json(value: Any) -> str:
     """JSON that a script element can hold: no string in it can end the element or open a comment."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

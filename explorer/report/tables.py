@@ -41,6 +41,33 @@ def front_table(front: Front, *, width: int = 100) -> Table:
     return table
 
 
+def time_table(front: Front) -> Table:
+    """Milliseconds a video by part, of everything on and of the dearest and the cheapest point of the front.
+
+    Nothing but the title where no time was measured.
+    """
+    table = Table(
+        title=Text(f"Milliseconds a video: {front.name}"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    timed = front.times
+    if timed is None:
+        return table
+    rates = {site: 1.0 for point in front.candidates[:1] for site in point.val.rates}
+    columns = {"everything on": timed.times.seconds(rates, policy=False)}
+    if front.points:
+        columns["dearest point"] = front.points[-1].seconds(timed.times)
+        columns["cheapest point"] = front.points[0].seconds(timed.times)
+    table.caption, table.caption_justify = Text(timed.text), "left"
+    table.add_column("part")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for part in timed.times.parts:
+        table.add_row(Text(part.name), *(f"{1000 * seconds[part.name]:.3g}" for seconds in columns.values()))
+    table.add_section()
+    table.add_row("all", *(f"{1000 * sum(seconds.values()):.3g}" for seconds in columns.values()))
+    return table
+
+
 def caption(front: Front) -> str:
     """What the numbers are: split, videos, convention, hypervolume and its reference."""
     lines = [

@@ -52,6 +52,12 @@ def read_study_attrs(path: Path) -> dict[str, Any]:
     return dict(storage.get_study_user_attrs(study_id))
 
 
+def open_study(path: Path) -> optuna.Study:
+    """The study at ``path``, for reading only. Raises ``NotFound``."""
+    storage, study_id = _open(path)
+    return optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
+
+
 def _open(path: Path) -> tuple[JournalStorage, int]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not path.is_file():  # Optuna would make an empty one

@@ -1,13 +1,17 @@
 """A made-up sweep record with real measurements: replay tables in which relevant segments speak for the truth."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from explorer.fronts import OperatingPoint, operating_points
 from explorer.records import StageRecord, SweepRecord, TrialRecord
+from explorer.times import TIMES_FILE, Timed
 from trainables.contract import CostTable, Knob
+from trainables.kit.engine.files import write_arrays
 from trainables.kit.measure.replay import ModalityReplay
+from trainables.timing import TimedPart, TimeTable
 
 CLASSES, SEGMENTS = 6, 5
 KNOBS = tuple(
@@ -48,13 +52,22 @@ def replay(
     )
 
 
-def stage(folder: Path, key: str, name: str, points: list[OperatingPoint], baseline: str | None = None) -> StageRecord:
-    """A finished stage whose candidate epochs have their (empty) weights on disk."""
+def stage(
+    folder: Path,
+    key: str,
+    name: str,
+    points: list[OperatingPoint],
+    baseline: str | None = None,
+    tables: Mapping[int, ModalityReplay] | None = None,
+) -> StageRecord:
+    """A finished stage whose candidate epochs have their (empty) weights, and ``tables`` by epoch, on disk."""
     result = folder / "store" / key
     for point in points:
         weights = result / "epochs" / f"{point.epoch:04d}" / "weights.safetensors"
         weights.parent.mkdir(parents=True, exist_ok=True)
         weights.write_bytes(b"weights")
+    for epoch, table in (tables or {}).items():
+        write_arrays(result / "epochs" / f"{epoch:04d}" / "val.safetensors", table.arrays())
     return StageRecord(
         key=key,
         stage=name,
@@ -63,14 +76,22 @@ def stage(folder: Path, key: str, name: str, points: list[OperatingPoint], basel
         cost=COST,
         classes=tuple(f"class {c}" for c in range(CLASSES)),
         points=tuple(points),
+        mode="policy" if baseline is None else "all_on",
+        training_passes=0 if baseline else 3,
+        config={"data": {"manifest": "planted.jsonl"}},
     )
 
 
+def joint_settings(trial: int, epoch: int) -> dict[str, float]:
+    """Of a trial's replay: later epochs and later trials see relevance better."""
+    return {"keenness": 1.0 + epoch + 0.3 * trial, "bias": 0.8 - 0.35 * trial}
+
+
 def joint_points(key: str, trial: int, epochs: int = 3) -> list[OperatingPoint]:
-    """Points of every epoch of a trial's joint stage; later epochs and later trials see relevance better."""
+    """Points of every epoch of a trial's joint stage."""
     found = []
     for epoch in range(epochs):
-        settings = {"keenness": 1.0 + epoch + 0.3 * trial, "bias": 0.8 - 0.35 * trial}
+        settings = joint_settings(trial, epoch)
         found += operating_points(
             replay(0, "val", **settings),
             replay(0, "test", **settings),
@@ -95,10 +116,22 @@ def baseline_points(key: str, name: str, forced_M: tuple[float, float]) -> list[
 
 
 def planted_sweep(
-    folder: Path, *, name: str = "planted", trials: int = 6, parameter: str = "lambda.rgb"
+    folder: Path, *, name: str = "planted", trials: int = 6, parameter: str = "lambda.rgb", seed: int = 0
 ) -> SweepRecord:
-    """A sweep of ``trials`` trials with three baselines; its last trial is still running and has no stage yet."""
-    stages = [stage(folder, f"joint-{t}", "joint", joint_points(f"joint-{t}", t)) for t in range(trials)]
+    """A sweep of ``trials`` trials with three baselines; its last trial is still running and has no stage yet.
+
+    Each trial's last epoch keeps its replay table, as all do in a real sweep.
+    """
+    stages = [
+        stage(
+            folder,
+            f"joint-{t}",
+            "joint",
+            joint_points(f"joint-{t}", t),
+            tables={2: replay(0, "val", **joint_settings(t, 2))},
+        )
+        for t in range(trials)
+    ]
     named = {"unimodal.rgb": (1.0, 0.0), "unimodal.audio": (0.0, 1.0), "weighted_fusion": (1.0, 1.0)}
     stages += [stage(folder, f"base-{n}", n, baseline_points(f"base-{n}", n, use), n) for n, use in named.items()]
     return SweepRecord(
@@ -112,6 +145,9 @@ def planted_sweep(
                     state="complete",
                     parameters={parameter: 0.05 * 2**t, "temperature.initial": 5.0 - 0.4 * t},
                     chain={"warmup": "warmup", "joint": f"joint-{t}"},
+                    values=(0.5 + 0.05 * t, 0.09 - 0.01 * t),
+                    started=1000.0 + 60 * t,
+                    ended=1050.0 + 60 * t,
                 )
                 for t in range(trials)
             ),
@@ -122,4 +158,30 @@ def planted_sweep(
             "weighted_fusion": {"weighted_fusion": "base-weighted_fusion"},
         },
         stages={s.key: s for s in stages},
+        space={
+            "name": name,
+            "seed": seed,
+            "objectives": {"accuracy": "max", "gflops": "min"},
+            "search": {parameter: {"log": [0.05, 4]}, "temperature.initial": {"uniform": [1, 10]}},
+        },
     )
+
+
+def write_planted_times(folder: Path) -> Timed:
+    """A measurement in which flow-like preprocessing is dear and the networks are cheap."""
+    parts = (
+        TimedPart(
+            name="decode pictures", kind="preprocess", seconds=0.2, sites=("rgb",), policy=True, by_segment=False
+        ),
+        TimedPart(
+            name="decode sound", kind="preprocess", seconds=0.05, sites=("audio",), policy=True, by_segment=False
+        ),
+        TimedPart(name="policy network", kind="network", seconds=0.004, sites=(), policy=True),
+        TimedPart(name="rgb network", kind="network", seconds=0.03, sites=("rgb",)),
+        TimedPart(name="audio network", kind="network", seconds=0.01, sites=("audio",)),
+    )
+    table = TimeTable(parts=parts, videos=8, batch=SEGMENTS, device="cpu", threads=1, torch="2.13.0")
+    timed = Timed(times=table, machine="a planted processor (2 cores)", measured="2026-01-01T00:00:00+00:00")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TIMES_FILE).write_text(timed.model_dump_json())
+    return timed

@@ -38,11 +38,29 @@ def test_front_takes_the_name_of_a_sweep_below_runs(real_space, tmp_path):
     assert json.loads(done.stdout)["sweep"] == "toy-sweep"
 
 
-def test_front_writes_page_and_picture(real_space, tmp_path):
-    done = run("front", real_space.folder, "--html", tmp_path / "deep" / "f.html", "--svg", tmp_path / "f.svg")
+def test_front_writes_page_and_pictures(real_space, tmp_path):
+    files = ["--html", tmp_path / "deep" / "f.html", "--svg", tmp_path / "f.svg", "--png", tmp_path / "f.png"]
+    done = run("front", real_space.folder, *files)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "deep" / "f.html").stat().st_size > 1_000_000
-    assert (tmp_path / "f.svg").read_text().startswith("<svg")
+    assert "<svg" in (tmp_path / "f.svg").read_text()
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_fronts_are_one_document_and_one_page(real_space, tmp_path):
+    done = run("front", real_space.folder, real_space.folder, "--json", "--html", tmp_path / "two.html")
+    assert [sweep["sweep"] for sweep in json.loads(done.stdout)["sweeps"]] == ["toy-sweep", "toy-sweep"]
+    assert "Fronts of toy-sweep, toy-sweep" in (tmp_path / "two.html").read_text()
+
+
+def test_page_imports_no_heavy_library(real_space, tmp_path):
+    code = (
+        "import sys, atexit\n"
+        "from explorer.cli import {verb}\n"
+        "atexit.register(lambda: print([m for m in ('torch', 'ray', 'mlflow') if m in sys.modules], file=sys.stderr))\n"
+        "import typer; typer.run({verb}.command)"
+    )
+    assert run("front", real_space.folder, "--html", tmp_path / "f.html", code=code).stderr.strip() == "[]"
 
 
 def test_pick_json_is_one_document(real_space):

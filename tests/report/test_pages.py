@@ -1,4 +1,4 @@
-"""What is shown of a front: tables, one HTML page, one picture, CSV."""
+"""What is shown of a front: tables, one HTML page, a picture, CSV."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ from rich.console import Console
 
 from explorer.browse import Front
 from explorer.report.files import front_csv, write_front_files
-from explorer.report.front_page import front_html, page_data
-from explorer.report.front_svg import front_svg, ticks_1_2_5
+from explorer.report.front_figure import drawn_members, front_figure, ticks_of_decades
+from explorer.report.front_page import comparison_notes, front_html, page_data, repeat_groups
 from explorer.report.tables import front_table, point_table
 from tests.report.planted import planted_sweep
 
@@ -54,14 +54,14 @@ def test_page_is_one_file_that_loads_nothing(planted):
 
 
 def test_page_data_holds_every_point_with_its_parameters(planted):
-    data = json.loads(parts_of(front_html(planted))["data"])
+    [data] = json.loads(parts_of(front_html(planted))["data"])["sweeps"]
     assert len(data["rows"]) == len(planted.candidates) + len(planted.baselines)
     on_front = [row for row in data["rows"] if row["front"]["full"]]
     assert {row["id"] for row in on_front} == {p.point_id for p in planted.points}
-    assert all({"rates", "knobs", "accuracy", "error", "gflops"} <= row.keys() for row in data["rows"])
+    assert all({"rates", "knobs", "accuracy", "error", "cost"} <= row.keys() for row in data["rows"])
     assert data["parameters"]["0"] == {"lambda.rgb": 0.05, "temperature.initial": 5.0}
     assert data["conventions"].keys() == {"paper", "full"}
-    assert data["conventions"]["full"]["hypervolume"] == pytest.approx(planted.hypervolume)
+    assert data["conventions"]["full"]["hypervolume"] == pytest.approx(planted.hypervolume, rel=1e-3)
 
 
 def test_page_cannot_be_broken_out_of_by_names(hostile):
@@ -69,8 +69,9 @@ def test_page_cannot_be_broken_out_of_by_names(hostile):
     parts = parts_of(page)  # three scripts still: none was ended early
     assert "<img" not in page.replace(parts["library"], "")
     data = json.loads(parts["data"])
-    assert data["sweep"] == HOSTILE
-    assert HOSTILE in data["parameters"]["0"]
+    [sweep] = data["sweeps"]
+    assert sweep["name"] == HOSTILE
+    assert HOSTILE in sweep["parameters"]["0"]
 
 
 def test_page_script_writes_names_as_text_only(planted):
@@ -82,42 +83,77 @@ def test_page_of_an_empty_front_is_drawn(tmp_path):
     import dataclasses
 
     front = Front.of(dataclasses.replace(planted_sweep(tmp_path), stages={}))
-    assert page_data(front)["rows"] == []
+    assert page_data([front])["sweeps"][0]["rows"] == []
     assert front_html(front).startswith("<!doctype html>")
 
 
 def test_page_shows_a_bounded_number_of_dominated_points(planted, monkeypatch):
-    monkeypatch.setattr("explorer.report.front_page.DOMINATED_LIMIT", 10)
-    rows = page_data(planted)["rows"]
+    monkeypatch.setattr("explorer.report.page.sweep.DOMINATED_LIMIT", 10)
+    rows = page_data([planted])["sweeps"][0]["rows"]
     faint = [row for row in rows if row["name"] is None and not any(row["front"].values())]
     assert len(faint) == 10
     assert {p.point_id for p in planted.points} <= {row["id"] for row in rows}
 
 
+def test_page_of_several_sweeps_holds_each_and_knows_repeats(planted, tmp_path):
+    again = Front.of(planted_sweep(tmp_path, name="again", trials=2, seed=7))
+    data = page_data([planted, again])
+    assert [sweep["name"] for sweep in data["sweeps"]] == ["planted", "again"]
+    assert [sweep["repeat"] for sweep in data["sweeps"]] == [0, 0]
+    assert page_data([planted])["sweeps"][0]["repeat"] is None
+
+
+def test_sweeps_that_differ_in_more_than_the_seed_are_no_repeats():
+    spaces = [
+        {"name": "a", "seed": 0, "gamma": 1},
+        {"name": "b", "seed": 1, "gamma": 1},
+        {"name": "c", "seed": 1, "gamma": 2},
+    ]
+    assert repeat_groups(spaces) == [0, 0, None]
+
+
+def test_sweeps_on_different_videos_are_said_not_to_compare(tmp_path):
+    import dataclasses
+
+    fronts = []
+    for name in ("a", "b"):
+        record = planted_sweep(tmp_path / name, trials=1)
+        stages = {k: dataclasses.replace(s, data_fingerprint=name) for k, s in record.stages.items()}
+        fronts.append(Front.of(dataclasses.replace(record, stages=stages)))
+    assert "different videos" in comparison_notes(fronts)[0]
+    assert comparison_notes(fronts[:1]) == []
+
+
 # --- picture ----------------------------------------------------------------------------------------------------------
 
 
-def test_picture_is_well_formed_and_draws_each_baseline_and_each_member_that_beats_the_worst_one(planted):
-    root = ElementTree.fromstring(front_svg(planted))
-    space = "{http://www.w3.org/2000/svg}"
-    big = [c for c in root.iter(f"{space}circle") if c.get("r") == "4.6"]
-    worst = min(p.val.accuracy for p in planted.baselines)
-    better = [p for p in planted.points if p.val.accuracy >= worst]
-    assert 0 < len(big) == len(better) < len(planted.points)
-    texts = [t.text for t in root.iter(f"{space}text")]
+def test_picture_is_well_formed_and_names_baselines_convention_and_videos(planted):
+    root = ElementTree.fromstring(front_figure([planted], "svg"))
+    texts = [t.text for t in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"unimodal.rgb", "unimodal.audio", "weighted_fusion"} <= set(texts)
     assert any("120 validation videos, full cost convention" in str(t) for t in texts)
+
+
+def test_picture_leaves_out_members_below_every_baseline(planted):
+    worst = min(p.val.accuracy for p in planted.baselines)
+    assert 0 < len(drawn_members(planted)) == len([p for p in planted.points if p.val.accuracy >= worst])
+
+
+def test_picture_is_the_same_bytes_twice_and_also_a_png(planted):
+    assert front_figure([planted], "svg") == front_figure([planted], "svg")
+    assert front_figure([planted, planted], "png").startswith(b"\x89PNG")
 
 
 def test_picture_escapes_names_and_survives_an_empty_front(hostile, tmp_path):
     import dataclasses
 
-    ElementTree.fromstring(front_svg(hostile))
-    ElementTree.fromstring(front_svg(Front.of(dataclasses.replace(planted_sweep(tmp_path), stages={}))))
+    ElementTree.fromstring(front_figure([hostile], "svg"))
+    ElementTree.fromstring(front_figure([Front.of(dataclasses.replace(planted_sweep(tmp_path), stages={}))], "svg"))
 
 
-def test_ticks_are_1_2_5_of_each_decade():
-    assert ticks_1_2_5(0.05, 3) == [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
+def test_ticks_are_1_2_5_of_each_decade_and_more_where_these_are_few():
+    assert ticks_of_decades(0.05, 3) == [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
+    assert ticks_of_decades(0.009, 0.025) == [0.01, 0.015, 0.02]
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

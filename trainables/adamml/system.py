@@ -39,10 +39,13 @@ from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.data.sample import sample_manifest
+from trainables.kit.data.splits import complete_splits
 from trainables.kit.measure.headroom import headroom as modality_headroom
 from trainables.kit.measure.replay import DRAW, ModalityReplay
 from trainables.kit.nets.names import PUBLISHED_WEIGHTS
+from trainables.pictures import VideoPictures
 from trainables.tables import PublishedRow, Table
+from trainables.timing import TimeTable
 
 if TYPE_CHECKING:
     import torch
@@ -213,6 +216,23 @@ class AdaMMLSystem(System):
     def headroom(self, config: AdaMMLConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
         assert isinstance(table, ModalityReplay)
         return modality_headroom(replace(table, cost=self.cost(config, classes)))
+
+    def measure_time(self, config: AdaMMLConfig, classes: int, videos: Sequence[Path]) -> TimeTable:
+        from trainables.adamml.timing import measure_time
+
+        return measure_time(self.without_initial_weights(config), classes, videos)
+
+    def val_files(self, config: AdaMMLConfig) -> Mapping[str, Path]:
+        videos = read_manifest(config.data.manifest).videos
+        val = set(complete_splits(videos, config.data.split_seed).ids("val"))
+        return {video.id: video.path for video in videos if video.id in val}
+
+    def pictures(self, config: AdaMMLConfig, cache: Path, video_ids: Sequence[str]) -> Mapping[str, VideoPictures]:
+        from trainables.kit.data.shown import segment_pictures
+
+        by_id = {video.id: video for video in read_manifest(config.data.manifest).videos}
+        videos = [by_id[name] for name in video_ids if name in by_id]
+        return segment_pictures(config.data, cache, videos, config.data.modalities)
 
     def modes(self, config: AdaMMLConfig) -> tuple[str, ...]:
         return (

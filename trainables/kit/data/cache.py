@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from filelock import FileLock, Timeout
 
 from trainables.contract import Json
@@ -144,7 +143,7 @@ def decode_spectrogram(source: Source, config: DataConfig) -> SoundTrack:
     if sound is None:
         return SoundTrack(sound_TF=None, start_s=0.0)
     spectrogram = log_spectrogram(sound.samples_N, config.audio)
-    return SoundTrack(sound_TF=spectrogram.to(torch.float16).numpy(), start_s=sound.start_s)
+    return SoundTrack(sound_TF=spectrogram.half().numpy(), start_s=sound.start_s)
 
 
 def decode_all(cache: ClipCache, files: Mapping[str, Source], workers: int | None = None) -> Iterator[str | None]:

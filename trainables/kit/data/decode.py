@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import av
 import numpy as np
-import torch
 from av.video.reformatter import VideoReformatter
 
-import trainables.kit.compat  # noqa: F401  # before torchaudio
 from trainables.errors import DecodeError
 from trainables.kit.data.streams import READ_ERRORS, announced_s, is_cut_off, picture_stream, sound_stream
+
+if TYPE_CHECKING:
+    import torch
 
 # A frame that shows for less than this within a part of a file is rounding of its time stamps.
 SLIVER_S = 0.001
@@ -155,6 +156,8 @@ def decode_sound(path: Path, *, sample_rate: int, part: Part = WHOLE) -> Sound |
         if not pieces:
             return None
         _check_length(path, stream, container, part, first_s=pieces[0][0], end_s=min(end_s, part.end_s))
+    import torch  # here: pictures are read without it
+
     samples_N = torch.from_numpy(_join(pieces, rate))
     if rate != sample_rate:
         samples_N = _resample(samples_N, rate, sample_rate)
@@ -288,6 +291,8 @@ def _join(pieces: list[tuple[float, np.ndarray]], rate: int) -> np.ndarray:
 
 
 def _resample(samples_N: torch.Tensor, rate: int, sample_rate: int) -> torch.Tensor:
-    from torchaudio.transforms import Resample
+    import trainables.kit.compat  # noqa: F401  # before torchaudio
+
+    from torchaudio.transforms import Resample  # isort: skip
 
     return Resample(rate, sample_rate)(samples_N)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainables.kit.data.cache import Source
 from trainables.kit.data.decode import WHOLE, Part
-from trainables.kit.data.hashing import Progress, hash_files, hash_json
+from trainables.kit.data.hashing import Progress, hash_files, hash_json, remembered_hashes
 from trainables.kit.data.manifest import Video
 
 
@@ -17,12 +17,19 @@ def entries_of(videos: Sequence[Video], cache: Path, on_progress: Progress | Non
     Raises:
         OSError: a file is missing or unreadable.
     """
-    sources = [_source(video) for video in videos]
+    sources = [source_of(video) for video in videos]
     shas = hash_files([video.path for video in videos], cache, on_progress)
     return [(_entry_name(sha, source), source) for sha, source in zip(shas, sources, strict=True)]
 
 
-def _source(video: Video) -> Source:
+def remembered_entry(video: Video, cache: Path) -> str | None:
+    """Name of a video's entry if its file's hash is remembered in ``cache``, though the file may be gone; nothing is read."""
+    sha = remembered_hashes(cache).get(str(video.path))
+    return None if sha is None else _entry_name(sha, source_of(video))
+
+
+def source_of(video: Video) -> Source:
+    """The part of a file that a line names."""
     start_s = WHOLE.start_s if video.start_s is None else video.start_s
     end_s = WHOLE.end_s if video.end_s is None else video.end_s
     return Source(path=video.path, part=Part(start_s=start_s, end_s=end_s))

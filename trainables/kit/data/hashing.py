@@ -56,6 +56,11 @@ def hash_files(paths: Sequence[Path], cache: Path, on_progress: Progress | None 
     return [known[str(path)][2] for path in paths]
 
 
+def remembered_hashes(cache: Path) -> dict[str, str]:
+    """Path -> SHA-256 of every file that was hashed with this ``cache``, as it was then."""
+    return {path: row[2] for path, row in _read(cache / HASHES_FILE).items()}
+
+
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

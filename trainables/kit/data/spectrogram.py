@@ -18,11 +18,12 @@ Axes: ``N`` sound sample, ``T`` step (column), ``F`` band. Stored as ``TF``, so 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-
-import trainables.kit.compat  # noqa: F401  # before torchaudio
 from trainables.kit.data.config import AudioConfig
+
+if TYPE_CHECKING:
+    import torch
 
 FLOOR = 1e-6
 SILENCE = math.log(FLOOR)  # the value of every band where there is no sound: not 0
@@ -34,7 +35,11 @@ def log_spectrogram(samples_N: torch.Tensor, audio: AudioConfig) -> torch.Tensor
     The short-time Fourier transform is centred and pads with zeros (AdaMML's setting: n_fft 511, Hann window 240, hop
     120 at 24 kHz; 30,720 samples give 256 x 256). With ``mels`` the power passes a mel filter bank before the logarithm.
     """
-    from torchaudio.transforms import MelScale, Spectrogram
+    import torch
+
+    import trainables.kit.compat  # noqa: F401  # before torchaudio
+
+    from torchaudio.transforms import MelScale, Spectrogram  # isort: skip
 
     power_FT = Spectrogram(
         n_fft=audio.n_fft, win_length=audio.window, hop_length=audio.hop, power=2.0, center=True, pad_mode="constant"

@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.contract import CONVENTIONS, Batch, CostTable, Share
+from trainables.contract import CONVENTIONS, POLICY_MODES, Batch, CostTable, Share
 from trainables.errors import StageFailed
 from trainables.kit.measure.replay import Conditioned, ModalityReplay
 from trainables.kit.noise import keys, mix, uniform
-
-POLICY_MODES = ("policy", "sampled")  # the policy runs, and is charged
 
 
 @dataclass(frozen=True, kw_only=True)

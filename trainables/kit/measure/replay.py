@@ -93,6 +93,11 @@ class ModalityReplay:
         levels = [self._level(setting, name) for name in self.modalities]
         return np.stack([self._use_BS(m, level) for m, level in enumerate(levels)], -1)
 
+    def decisions(self, setting: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """``use_BS`` by modality."""
+        use_BSM = self.use(setting)
+        return {name: use_BSM[:, :, m] for m, name in enumerate(self.modalities)}
+
     def _level(self, setting: Mapping[str, float], modality: str) -> _Level:
         weights = self.conditioned.nearest(setting, self.modalities) if self.conditioned else None
         return _Level(weights, setting.get(DRAW, 0) if self.sampled else threshold_of(setting, modality))

@@ -1,0 +1,1 @@
+"""What the front page's script reads, part by part: facts as plain values, no drawing."""

@@ -1,0 +1,138 @@
+"""What the steps of AdaMML take on this machine: decoding, spectrogram, flow, input, policy, recognition nets.
+
+Axes: ``S`` segment.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.adamml.config import AdaMMLConfig
+from trainables.adamml.model import AdaMML
+from trainables.kit.data.cache import Source, decode_frames
+from trainables.kit.data.config import DataConfig
+from trainables.kit.data.dataset import load_file
+from trainables.kit.data.decode import decode_sound
+from trainables.kit.data.flow import FlowTrack
+from trainables.kit.data.modalities import MODALITIES
+from trainables.kit.data.modalities.flow import STACKED
+from trainables.kit.data.segments import SegmentSpec, frame_indices, test_starts
+from trainables.kit.data.spectrogram import log_spectrogram
+from trainables.timing import TimedPart, TimeTable
+
+# Of a step the quickest of so many calls counts: what else the machine does only ever adds.
+REPEATS = 5  # of a network, after one call that does not count
+READS = 2  # of a file
+FLOW_PAIRS = 2  # of a video: TV-L1 takes seconds a pair at the paper's size, and takes as long for the next one
+
+
+def measure_time(config: AdaMMLConfig, classes: int, videos: Sequence[Path]) -> TimeTable:
+    """Medians over ``videos``, one file at a time, on as many threads as torch has; the nets run on a video's segments at once.
+
+    Of every file and of every network the quickest of some calls counts.
+
+    Raises:
+        DecodeError: a file does not decode.
+        UserError: flow is among the inputs and cannot be computed here.
+    """
+    each = [_quickest([dict(_preprocess_s(video, config.data)) for _ in range(READS)]) for video in videos]
+    prepare = {name: statistics.median(one[name] for one in each) for name in each[0]}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return TimeTable(
+        parts=(
+            *(_prepared(name, seconds, config) for name, seconds in prepare.items()),
+            *_networks(config, classes, device),
+        ),
+        videos=len(videos),
+        batch=config.data.segments.test,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+    )
+
+
+def _quickest(calls: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: min(call[name] for call in calls) for name in calls[0]}
+
+
+def _preprocess_s(video: Path, data: DataConfig) -> Iterator[tuple[str, float]]:
+    source, every = Source(path=video), range(data.segments.test)
+    yield "decode pictures", _seconds(lambda: decode_frames(source, data))
+    if "sound" in data.tracks:
+        yield "decode sound", _seconds(lambda: decode_sound(video, sample_rate=data.audio.sample_rate))
+        sound = decode_sound(video, sample_rate=data.audio.sample_rate)
+        if sound is not None:
+            samples_N = sound.samples_N
+            yield "spectrogram", _seconds(lambda: log_spectrogram(samples_N, data.audio))
+        else:
+            yield "spectrogram", 0.0
+    if "flow" in data.tracks:
+        yield "flow", _flow_s(source, data)
+    loaded = load_file(video, data)
+    for name in data.inputs:
+        if name != "flow":
+            yield f"{name} input", _seconds(partial(loaded.read, name, every))
+
+
+def _flow_s(source: Source, data: DataConfig) -> float:
+    """Of all fields that the segments need."""
+    frames = decode_frames(source, data).frames_FHW3
+    count_1 = np.array([frames.shape[0]])
+    spec = SegmentSpec.of(data.segments)
+    frame_ST = frame_indices(spec, test_starts(spec, count_1, data.segments.test), count_1)[0]
+    needed = np.unique(np.minimum(frame_ST[..., None] + np.arange(STACKED), frames.shape[0] - 1))
+    track = FlowTrack(frames, data.flow)
+    pairs = range(min(FLOW_PAIRS, frames.shape[0] - 1))
+    return _seconds(lambda: [track.compute(pair) for pair in pairs]) / len(pairs) * len(needed)
+
+
+def _prepared(name: str, seconds: float, config: AdaMMLConfig) -> TimedPart:
+    """A preprocessing part with those that need it: the policy looks at every segment of what it sees."""
+    modalities = config.data.modalities
+    seen = {config.seen_by_policy(m) for m in modalities}
+    if name.endswith(" input"):
+        modality = name.removesuffix(" input")
+        return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=(modality,), policy=modality in seen)
+    if name == "flow":
+        return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=("flow",), policy="flow" in seen)
+    sound = name in ("decode sound", "spectrogram")
+    sites = tuple(m for m in modalities if (MODALITIES[m].kind == "sound") == sound)
+    policy = any((MODALITIES[m].kind == "sound") == sound for m in seen)
+    return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=sites, policy=policy, by_segment=False)
+
+
+def _networks(config: AdaMMLConfig, classes: int, device: torch.device) -> Iterator[TimedPart]:
+    model = AdaMML(config, classes).to(device).eval()
+    segments = config.data.segments.test
+    names = {*config.data.modalities, *(config.seen_by_policy(m) for m in config.data.modalities)}
+    inputs = {m: torch.randn(1, segments, *MODALITIES[m].shape(config.data), device=device) for m in sorted(names)}
+    seconds = _network_s(lambda: model.policy(inputs), device)
+    yield TimedPart(name="policy network", kind="network", seconds=seconds, sites=(), policy=True)
+    for m in config.data.modalities:
+        seconds = _network_s(partial(model.recognise, m, inputs[m]), device)
+        yield TimedPart(name=f"{m} network", kind="network", seconds=seconds, sites=(m,))
+
+
+def _network_s(call: Callable[[], Tensor], device: torch.device) -> float:
+    def run() -> None:
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    with torch.no_grad():
+        run()
+        return min(_seconds(run) for _ in range(REPEATS))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
