@@ -73,12 +73,13 @@ function initial() {
 }
 
 // After a change of the axis the same point stays chosen; its cost is the new budget.
-function changeAxis() {
+function changeAxis(change) {
   const row = current();
+  change();
   state.picked = null;
   initial();
   if (row && onFront(row)) setBudget(cost(row));
-  else if (row) state.picked = row;
+  if (row !== affordable()) state.picked = row;
   refresh();
 }
 
@@ -99,8 +100,8 @@ function listen() {
     state.picked = null;
     refresh();
   });
-  $("kind").addEventListener("change", () => { state.kind = $("kind").value; changeAxis(); });
-  $("convention").addEventListener("change", () => { state.convention = $("convention").value; changeAxis(); });
+  $("kind").addEventListener("change", () => changeAxis(() => { state.kind = $("kind").value; }));
+  $("convention").addEventListener("change", () => changeAxis(() => { state.convention = $("convention").value; }));
   $("steps").addEventListener("change", () => { state.steps = $("steps").value; volumes(); });
   for (const id of ["dominated", "errors", "paper"]) $(id).addEventListener("change", refresh);
   $("plot").on("plotly_click", (event) => { const row = rowOf(event.points[0].customdata); if (row) choose(row); });
