@@ -9,7 +9,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 export RAY_TRAIN_ENABLE_PREEMPTION_WATCHER = 0
 
-.PHONY: demo docs test check install clean
+.PHONY: demo docs test check soak install clean
 
 install: $(STAMP)
 
@@ -39,6 +39,10 @@ BROWSER = command -v chromium || test "$$(id -u)" != 0 || ! command -v apt-get |
 test: check
 	@{ $(BROWSER); } >/dev/null 2>&1 || echo "chromium could not be installed: the browser tests are skipped"
 	$(BIN)/python -m pytest
+
+# A hundred random kills of everything that a sweep consists of: half an hour.
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.chaos --kills 100 --json
 
 clean:
 	rm -rf $(VENV) runs demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -103,8 +103,7 @@ def read_sweep(folder: Path) -> SweepRecord:
     if not space_file.is_file():
         raise NotFound(f"there is no sweep in {folder} ({SPACE_FILE} is missing); give a sweep's folder")
     space = yaml.safe_load(space_file.read_text(encoding="utf-8"))
-    # A trial whose process died is run again under another number: the points belong to that one.
-    trials = [t for t in read_study(folder / STUDY_FILE) if not t.swept]
+    trials = read_study(folder / STUDY_FILE)
     baselines: dict[str, dict[str, str]] = read_study_attrs(folder / STUDY_FILE).get("baselines", {})
     chains = [*(t.attrs.get("chain", {}) for t in trials), *baselines.values()]
     keys = dict.fromkeys(key for chain in chains for key in chain.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def run_tracked(
     *,
     chains: Mapping[str, tuple[StageJob, ...]] | None = None,
     observers: Sequence[Observer] = (),
+    address: str | None = None,
 ) -> SweepResult:
     """``explorer.run.sweep.run_sweep`` with an MLflow tracker among the observers. Raises what it raises."""
     from explorer.run.sweep import run_sweep
@@ -24,26 +26,53 @@ def run_tracked(
 
     tracker = MlflowTracker(space)
     try:
-        return run_sweep(space, chains=chains, observers=[*observers, tracker])
+        return run_sweep(space, chains=chains, observers=[*observers, tracker], address=address)
     finally:
         tracker.close()
 
 
-def sweep(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> SweepResult:
+def sweep(space: SearchSpace, *, observers: Sequence[Observer] = (), address: str | None = None) -> SweepResult:
     """Run the sweep that ``space`` describes, or go on with it. Ctrl-C ends it in order; calling this again resumes.
 
-    ``observers`` are told every event of the sweep, in this thread. ``space.folder`` holds ``front.json``,
-    ``front.csv`` and ``front.html`` afterwards.
+    ``observers`` are told every event of the sweep, in this thread. ``address``: of a running Ray cluster, "auto" for the one
+    that this machine belongs to; None = one is started here for as long as the sweep runs. ``space.folder`` holds
+    ``front.json``, ``front.csv`` and ``front.html`` afterwards.
 
     Raises:
         UserError: the resources do not fit; the sweep was begun with another search space, or is running elsewhere.
-        SweepFailed: no worker group came up, or not one trial succeeded.
+        SweepFailed: no worker group came up, the disk is full, or not one trial succeeded.
     """
     from explorer.browse import Front
     from explorer.report.files import write_front_files
 
-    result = run_tracked(space, observers=observers)
+    result = run_tracked(space, observers=observers, address=address)
     front = Front.load(space.folder)
     if front.points or front.baselines:
         write_front_files(front, space.folder)
     return result
+
+
+def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence[str] = ()) -> SearchSpace:
+    """The search space of a sweep that was begun, to be given to :func:`sweep` again.
+
+    ``sweep``: its folder, its name below ``runs``, or its YAML file, of which the search must not have changed.
+    ``more_trials`` are added to the budget.
+
+    Raises:
+        NotFound: there is no such sweep.
+        UserError: trials cannot be added to a budget without a number of trials.
+    """
+    from explorer.errors import UserError
+    from explorer.records import SPACE_FILE, find_sweep
+    from explorer.spec.load import load_space
+
+    folder = find_sweep(sweep)
+    given = Path(sweep).expanduser()
+    source = given if given.suffix in (".yaml", ".yml") and given.is_file() else folder / SPACE_FILE
+    space = load_space(source, [f"storage={folder.resolve().parent}", *overrides])
+    if not more_trials:
+        return space
+    trials = space.budget.trials
+    if trials is None:
+        raise UserError(f"--trials adds to budget.trials, which {space.name} does not have; raise the budget with -o instead")
+    return space.model_copy(update={"budget": space.budget.model_copy(update={"trials": trials + more_trials})})

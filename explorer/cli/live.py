@@ -17,6 +17,7 @@ from rich.text import Text
 
 from explorer.errors import UserError
 from explorer.run.events import Event, Kind, Observer
+from explorer.run.news import PlainLines, duration, news
 from explorer.run.progress import Progress, Snapshot
 
 _SHOWN_RUNNING = 8  # rows of running stages: a large cluster would fill the screen
@@ -27,29 +28,11 @@ _SHOWN_NEWS = 4
 def display(stream: TextIO = sys.stderr) -> Iterator[Observer]:
     """An observer that shows the progress of a sweep for as long as the context lasts."""
     if not stream.isatty():
-        yield PlainLines(stream)
+        yield PlainLines(lambda line: print(line, file=stream, flush=True))
         return
     panel = LivePanel()
     with Live(console=Console(file=stream), get_renderable=panel.render, refresh_per_second=4, transient=True):
         yield panel
-
-
-class PlainLines:
-    """For logs: what finished, what failed; no line for an epoch."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._progress = Progress()
-
-    def on_event(self, event: Event) -> None:
-        self._progress.on_event(event)
-        text = news(event)
-        if text is None:
-            return
-        snapshot = self._progress.snapshot(event.time)
-        remaining = "" if not snapshot.remaining_s else f", about {duration(snapshot.remaining_s)} left"
-        epochs = f"{snapshot.epochs_done}/{snapshot.epochs_planned} epochs"
-        print(f"[{duration(snapshot.elapsed_s)}] {text} ({epochs}{remaining})", file=self._stream, flush=True)
 
 
 class LivePanel:
@@ -108,49 +91,6 @@ class _Hypervolume:
 
     def __str__(self) -> str:
         return "" if self._value is None else f"  |  hypervolume {self._value:.4f}"
-
-
-def news(event: Event) -> str | None:
-    """What an event means for a person, or None where it is not worth a line."""
-    data = event.data
-    match event.kind:
-        case Kind.SWEEP_STARTED:
-            again = f", going on after {duration(data['elapsed_s'])}" if data["elapsed_s"] else ""
-            return f"sweep {data['name']} started with {data['slots']} worker group(s){again}"
-        case Kind.SWEEP_STOPPING:
-            return f"stopping: running epochs get {data['grace_s']:.0f} s to end; Ctrl-C again leaves at once"
-        case Kind.STAGE_FINISHED:
-            return f"stage {event.stage} finished in {data['seconds']:.1f} s"
-        case Kind.STAGE_RETRIED:
-            return f"stage {event.stage} is tried again (attempt {data['attempts']} failed: {_line(data['error'])})"
-        case Kind.STAGE_FAILED:
-            return f"stage {event.stage} failed: {_line(data['error'])}"
-        case Kind.TRIAL_FINISHED:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in data["values"].items())
-            return f"trial {event.trial} finished: {values}"
-        case Kind.TRIAL_FAILED:
-            return f"trial {event.trial} failed: {_line(data['error'])}"
-        case Kind.CHAIN_FINISHED:
-            return f"{data['name']} finished"
-        case Kind.CHAIN_FAILED:
-            return f"{data['name']} failed: {_line(data['error'])}"
-        case Kind.GROUP_LOST:
-            return f"the worker group of {data['slot']} died and starts again"
-        case Kind.SWEEP_ENDED:
-            return f"sweep {data['state']}"
-    return None
-
-
-def duration(seconds: float) -> str:
-    """``75`` -> ``1:15``; ``3675`` -> ``1:01:15``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _line(text: str, width: int = 160) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else f"{flat[: width - 3]}..."
 
 
 def _trials(snapshot: Snapshot) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from explorer.forecast import Forecast
     from explorer.spec.plan import PlanInfo, PlannedStage
     from explorer.spec.space import SearchSpace
 
@@ -16,9 +17,13 @@ def command(
     space: Annotated[str, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")],
     check: Annotated[bool, typer.Option("--check", help="Only validate: every broken rule with its line.")] = False,
     override: Annotated[list[str] | None, typer.Option("-o", help="KEY=VALUE on any field of the YAML.")] = None,
+    nodes: Annotated[
+        str | None, typer.Option(help="The cluster it will run on, such as 2x8cpu4gpu64gib; without it, this machine.")
+    ] = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Train one epoch of each stage here to estimate times.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Say what a sweep will train, which stages are shared, and how many passes over the videos it takes."""
+    """Say what a sweep will train, which stages are shared, what it needs of a cluster and how long it keeps it busy."""
     from explorer.spec.load import load_space
 
     loaded = load_space(space, override or [])
@@ -29,7 +34,41 @@ def command(
     from explorer.spec.plan import plan_info
 
     info = plan_info(loaded)
-    print(json.dumps(_as_json(info)) if as_json else f"{_summary(loaded)}\n\n{_table(info)}")
+    needs = _needs(loaded, nodes, calibrate=calibrate)
+    if as_json:
+        print(json.dumps(_as_json(info, needs)))
+        return
+    print(f"{_summary(loaded)}\n\n{_table(info, info.slots if needs is None else needs.groups)}")
+    if needs is not None:
+        print(_told(needs))
+
+
+def _needs(space: SearchSpace, nodes: str | None, *, calibrate: bool) -> Forecast | None:
+    """None where no nodes are stated and nothing fits on this machine: the plan warns of it."""
+    from explorer.errors import UserError
+    from explorer.forecast import calibrate as measure
+    from explorer.forecast import forecast, parse_nodes, this_machine
+
+    stated = this_machine() if nodes is None else parse_nodes(nodes)
+    try:
+        forecast(space, stated)  # refuses at once what never fits, before anything is measured
+    except UserError:
+        if nodes is not None:
+            raise
+        return None
+    return forecast(space, stated, epoch_s=measure(space) if calibrate else None)
+
+
+def _told(needs: Forecast) -> str:
+    from explorer.run.news import duration
+
+    gpus = f", {needs.gpus:g} GPU" if needs.gpus else ""
+    ranks = f" of {needs.ranks} ranks" if needs.ranks > 1 else ""
+    time = f"about {duration(needs.makespan)}" if needs.unit == "seconds" else f"as long as {needs.makespan:g} epochs in a row"
+    return (
+        f"it needs {needs.cpus:g} CPU{gpus} and {needs.memory_gib:.1f} GiB beside the data for {needs.groups} group(s){ranks}; "
+        f"{time}, the groups idle for {needs.idle_share:.0%} of it"
+    )
 
 
 def _summary(space: SearchSpace) -> str:
@@ -49,7 +88,7 @@ def _summary(space: SearchSpace) -> str:
     return f"OK: {space.name}\n{told}"
 
 
-def _table(info: PlanInfo) -> str:
+def _table(info: PlanInfo, groups: int) -> str:
     """One line for each stage's name, as its keys are of interest to programs only."""
     rows = [("stage", "trainings", "shared by", "epochs", "passes")]
     for name in dict.fromkeys(stage.name for stage in info.stages):
@@ -62,7 +101,7 @@ def _table(info: PlanInfo) -> str:
     saved = f" ({info.passes_unshared / info.passes_total:.2f} x fewer)" if info.passes_total else ""
     lines.append(
         f"\n{info.trials} trials: {info.passes_total} passes over the training videos, "
-        f"{info.passes_unshared} if nothing were shared{saved}; {info.slots} group(s) at a time"
+        f"{info.passes_unshared} if nothing were shared{saved}; {groups} group(s) at a time"
     )
     return "\n".join([*lines, *(f"warning: {warning}" for warning in info.warnings)])
 
@@ -75,7 +114,7 @@ def _sharers(stages: list[PlannedStage]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _as_json(info: PlanInfo) -> dict[str, object]:
+def _as_json(info: PlanInfo, needs: Forecast | None) -> dict[str, object]:
     from dataclasses import asdict
 
-    return asdict(info)
+    return {**asdict(info), "cluster": None if needs is None else asdict(needs)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,15 +21,25 @@ def command(
         str | None, typer.Argument(help="A sweep: its folder, or its name below ./runs. Without it, all of these.")
     ] = None,
     storage: Annotated[Path | None, typer.Option(help="Where the sweeps lie; ./runs by default.")] = None,
+    logs: Annotated[bool, typer.Option("--logs", help="Its log, and the stack traces of failed attempts, too.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="Of a cluster's job server, http://HEAD:8265: how the submitted job is.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Say how far a sweep is: trials by state, epochs, hypervolume, elapsed and remaining time."""
+    """Say how far a sweep is: trials by state and why some failed, epochs, hypervolume, elapsed and remaining time."""
+    if address is not None:
+        _of_job(address, sweep, logs=logs, as_json=as_json)
+        return
     from explorer.records import RUNS, SPACE_FILE, find_sweep
     from explorer.run.status import sweep_status
 
     if sweep is not None:
-        status = sweep_status(find_sweep(sweep, storage or RUNS))
-        print(json.dumps(status.to_json()) if as_json else _table([status]))
+        folder = find_sweep(sweep, storage or RUNS)
+        status = sweep_status(folder)
+        print(json.dumps(status.to_json()) if as_json else "\n".join([_table([status]), *_details(status)]))
+        if logs and not as_json:
+            _print_logs(folder)
         return
     runs = storage or RUNS
     found = [sweep_status(path.parent) for path in sorted(runs.glob(f"*/{SPACE_FILE}"))]
@@ -35,6 +47,52 @@ def command(
         print(json.dumps([status.to_json() for status in found]))
     else:
         print(_table(found) if found else f"There are no sweeps in {runs}: explorer sweep SPACE starts one.")
+
+
+def _of_job(address: str, sweep: str | None, *, logs: bool, as_json: bool) -> None:
+    from explorer.errors import UserError
+    from explorer.run.submission import job_log, jobs
+
+    found = [job for job in jobs(address) if sweep in (None, job.sweep)]
+    if sweep is not None and not found:
+        known = ", ".join(sorted({job.sweep for job in jobs(address)})) or "none"
+        raise UserError(f"no sweep {sweep!r} was submitted to {address}; submitted were: {known}")
+    if as_json:
+        print(json.dumps([asdict(job) for job in found]))
+        return
+    for job in found:
+        print(f"{job.sweep}  {job.state}  job {job.id}  {job.message}".rstrip())
+    if logs and sweep is not None:
+        print(job_log(address, found[-1].id), end="")
+
+
+def _details(status: SweepStatus) -> list[str]:
+    """Who runs it, what is to be done where nobody does, and which trials failed with which values."""
+    lines = []
+    if status.state == "running":
+        lines.append(f"run by {status.where}")
+    elif status.state == "killed" and status.pid is not None:
+        lines.append(f"its driver ({status.where}) was killed, last seen {_clock(status.updated)}")
+    if status.state in ("killed", "interrupted", "failed"):
+        lines.append(f"go on with: explorer resume {status.folder}")
+    for error in status.errors:
+        values = ", ".join(f"{name}={value}" for name, value in error.parameters.items())
+        lines.append(f"trial {error.trial} failed: {error.error}\n    with {values or 'nothing searched'}")
+    return lines
+
+
+def _print_logs(folder: Path) -> None:
+    from explorer.run.news import LOG_FILE
+    from explorer.run.sweep import ERRORS_FILE
+
+    for name in (LOG_FILE, ERRORS_FILE):
+        if (folder / name).is_file():
+            print(f"\n--- {folder / name}")
+            print((folder / name).read_text(encoding="utf-8", errors="replace"), end="")
+
+
+def _clock(seconds: float | None) -> str:
+    return "at an unknown time" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _table(found: list[SweepStatus]) -> str:
@@ -55,7 +113,7 @@ def _table(found: list[SweepStatus]) -> str:
 
 
 def _row(status: SweepStatus) -> tuple[str, ...]:
-    from explorer.cli.live import duration
+    from explorer.run.news import duration
 
     trials = ", ".join(f"{count} {state}" for state, count in status.trials.items() if count) or "none"
     remaining = "?" if status.remaining_s is None else duration(status.remaining_s)

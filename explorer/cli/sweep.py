@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,32 +23,68 @@ def command(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Only rehearse: one batch of every stage, in a folder of its own.")
     ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster: auto (of this machine), HOST:PORT, or http://HEAD:8265 to submit a job."),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="With http://: submit the job and return at once.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no progress display.")] = False,
 ) -> None:
-    """Run a sweep to the end of its budget. Ctrl-C stops it in order; the same command goes on where it stopped.
+    """Run a sweep to the end of its budget. Ctrl-C lets running epochs finish and leaves it to be resumed; twice ends it at once.
 
-    Shared stages are trained once. Giving a larger budget (-o budget.trials=64) continues a finished sweep.
+    Shared stages are trained once. The same command, or `explorer resume`, goes on where it stopped.
     """
-    from explorer.cli.live import display
+    from explorer.errors import UserError
     from explorer.spec.load import load_space
-    from explorer.submit import sweep
 
+    submitted = address is not None and address.startswith(("http://", "https://"))
+    if detach and not submitted:
+        raise UserError("--detach needs --address http://HEAD:8265, the job server of a running cluster")
     loaded = load_space(space, override or [])
     if smoke:
         from explorer.cli.smoke import rehearse
 
         rehearse(loaded, space, override or [], as_json=as_json)
         return
+    if submitted:
+        assert address is not None
+        _submit(loaded, address, detach=detach, as_json=as_json)
+        return
+    run_and_show(loaded, address=address, as_json=as_json)
+
+
+def run_and_show(
+    space: SearchSpace, *, address: str | None, as_json: bool, more: Mapping[str, object] | None = None
+) -> None:
+    """Run ``space`` with a progress display, or ending in one JSON document, to which ``more`` is added."""
+    from explorer.cli.live import display
+    from explorer.submit import sweep
+
     if not as_json:
-        print(f"sweep {loaded.name}: reading the data and starting Ray; the first stage takes some seconds to appear", flush=True)
+        print(f"sweep {space.name}: reading the data and starting Ray; the first stage takes some seconds to appear", flush=True)
     with nullcontext() if as_json else display() as shown:
-        result = sweep(loaded, observers=[] if shown is None else [shown])
+        result = sweep(space, observers=[] if shown is None else [shown], address=address)
     if as_json:
-        print(json.dumps(_as_json(loaded, result)))
+        print(json.dumps({**_as_json(space, result), **(more or {})}))
     else:
-        _print(loaded, result)
+        _print(space, result)
     if result.state == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _submit(space: SearchSpace, address: str, *, detach: bool, as_json: bool) -> None:
+    from explorer.run.submission import follow_job, submit_job
+
+    job = submit_job(space, address)
+    if as_json:
+        print(json.dumps({"sweep": space.name, "job": job, "address": address, "folder": str(space.folder)}))
+    else:
+        print(f"sweep {space.name} submitted to {address} as job {job}")
+        print(f"  watch   explorer status {space.name} --address {address} --logs")
+        print(f"  stop    explorer stop {space.name} --address {address}")
+        print(f"  folder  {space.folder}: explorer status, front and stop take it as well", flush=True)
+    if not detach and not follow_job(address, job, print if not as_json else lambda line: None):
+        raise typer.Exit(1)
 
 
 def _as_json(space: SearchSpace, result: SweepResult) -> dict[str, object]:
@@ -68,8 +105,8 @@ def _print(space: SearchSpace, result: SweepResult) -> None:
     from rich.console import Console
 
     from explorer.browse import Front
-    from explorer.cli.live import duration
     from explorer.report.tables import front_table
+    from explorer.run.news import duration
 
     console = Console()
     front = Front.load(result.folder)
@@ -84,4 +121,4 @@ def _print(space: SearchSpace, result: SweepResult) -> None:
         print(f"  MLflow  mlflow ui --backend-store-uri {space.tracking}")
     print(f"  pick    explorer pick {result.folder} --max-gflops BUDGET")
     if result.state == "interrupted":
-        print("  resume  run the same command again", file=sys.stderr)
+        print(f"  resume  explorer resume {result.folder}", file=sys.stderr)

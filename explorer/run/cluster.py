@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ GROUP_GIB = 0.9
 # Driver, Ray's own processes, the queue and the trials (measured 1.7).
 BASE_GIB = 2.0
 _START_ATTEMPTS = 3
+_ANSWER_S = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # nothing but small messages travels through it
 
 _ENVIRONMENT = {
@@ -98,34 +100,44 @@ def _sum(nodes: Sequence[Node], field: str) -> float:
 
 
 @contextmanager
-def cluster(*, dashboard: bool = False) -> Iterator[Sequence[Node]]:
-    """A running Ray. One that runs already, or that ``RAY_ADDRESS`` names, is joined and left running.
+def cluster(address: str | None = None, *, dashboard: bool = False) -> Iterator[Sequence[Node]]:
+    """A running Ray. One that this process is in, or at ``address`` or ``RAY_ADDRESS``, is joined and left running.
 
-    Otherwise one is started on this machine, without the dashboard (1 GB), and ended with all its processes.
+    ``address`` "auto": the one that this machine belongs to. Without any address (or with "local") one is started on this
+    machine, without the dashboard (1 GB), and ended with all its processes.
+
+    Raises:
+        UserError: no cluster answers there.
     """
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     import ray
 
     ours = not ray.is_initialized()
     if ours:
-        _start(dashboard)
+        _start(address or os.environ.get("RAY_ADDRESS") or "local", dashboard)
     try:
-        yield _nodes(ray.nodes())
+        yield nodes_now()
     finally:
         if ours:
             ray.shutdown()
 
 
-def _start(dashboard: bool) -> None:
-    """Join the cluster at ``RAY_ADDRESS``, or start one here.
+def _start(address: str, dashboard: bool) -> None:
+    """Join the cluster at ``address``, or start one here.
 
     Ray gives its own processes a fixed 30 s to come up, which a machine busy with other work may not meet: try again.
     """
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+    if address != "local":
+        require_answer(address)
+        try:
+            if _asks_for_token(address):
+                send_token()
+            ray.init(address, **quiet)
+        except (ConnectionError, ValueError) as error:
+            raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
         return
     local = {"address": "local", "include_dashboard": dashboard, "object_store_memory": _OBJECT_STORE_BYTES}
     for attempts_left in reversed(range(_START_ATTEMPTS)):
@@ -139,6 +151,57 @@ def _start(dashboard: bool) -> None:
                 raise
             if not attempts_left:
                 raise SweepFailed(f"Ray did not start within {_START_ATTEMPTS} x 30 s; is the machine busy?") from error
+
+
+def send_token() -> None:
+    """Have Ray send the token of this user, if there is one. Clients do not do so by default."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    if AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        os.environ["RAY_AUTH_MODE"] = "token"
+        Config.initialize("")  # Ray has read the variable when it was imported
+
+
+def _asks_for_token(address: str) -> bool:
+    """Whether the cluster at ``address`` refuses who sends none. A driver that asks for tokens itself, in a cluster that has
+    none, is not answered by it: its actors are taken for abandoned and end.
+    """
+    import grpc
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found = canonicalize_bootstrap_address(address)
+    if found is None:
+        return False
+    with grpc.insecure_channel(found) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=_ANSWER_S)
+        except grpc.RpcError as error:
+            return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
+    return False
+
+
+def require_answer(address: str) -> None:
+    """Ray itself tries for six minutes to reach a host and port at which nothing answers, and talks about it.
+
+    Raises:
+        UserError: nothing answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return  # a word (auto, local), or a client's URL
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
+
+
+def nodes_now() -> tuple[Node, ...]:
+    """The machines of the cluster that this process is in."""
+    import ray
+
+    return _nodes(ray.nodes())
 
 
 def _nodes(described: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:

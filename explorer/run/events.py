@@ -22,15 +22,15 @@ class Kind(StrEnum):
     # name, folder, slots, trials (the budget or None); of a resumed sweep: ended {state: trials}, done {key: {stage,
     # epochs}}, elapsed_s; own_epochs {stage: epochs that each further trial trains for itself}
     SWEEP_STARTED = "sweep_started"
-    SWEEP_STOPPING = "sweep_stopping"  # grace_s: interrupted, and waiting so long for running epochs to end
+    SWEEP_STOPPING = "sweep_stopping"  # grace_s: interrupted, and waiting so long (None: as long as it takes) for epochs to end
     SWEEP_ENDED = "sweep_ended"  # state: finished | interrupted | failed
 
     STAGE_SUBMITTED = "stage_submitted"  # job: dict of the StageJob; once for each key
     STAGE_REUSED = "stage_reused"  # job: the store already had it when it was first asked for: nothing to train
-    STAGE_STARTED = "stage_started"  # job, slot; again after a retry
+    STAGE_STARTED = "stage_started"  # job, slot, worker; again after a retry
     STAGE_EPOCH = "stage_epoch"  # epoch (from 0), epochs, metrics: {name: float}, seconds
     STAGE_FINISHED = "stage_finished"  # seconds
-    STAGE_RETRIED = "stage_retried"  # error, trace, attempts: it goes back to the queue
+    STAGE_RETRIED = "stage_retried"  # error, trace, attempts, signature: it goes back to the queue
     STAGE_FAILED = "stage_failed"  # error, trace: it will not be tried again
     STAGE_CANCELLED = "stage_cancelled"  # nobody waits for it any more
 
@@ -38,7 +38,7 @@ class Kind(StrEnum):
     TRIAL_FINISHED = "trial_finished"  # params, chain, values: {objective: float}
     TRIAL_FAILED = "trial_failed"  # params, chain, error
 
-    GROUP_STARTED = "group_started"  # slot: a worker group is up (again)
+    GROUP_STARTED = "group_started"  # slot, worker: a worker group is up (again)
     GROUP_LOST = "group_lost"  # slot, error, failed_starts: its process died; Ray Train starts it again
 
     CHAIN_FINISHED = "chain_finished"  # name, chain

@@ -1,7 +1,8 @@
 """The single flight of a sweep: stage jobs, who waits for them, who trains them. Plain Python, no Ray.
 
 A job is known by its key; submitting an equal key twice makes one job with two subscribers. The queue holds nothing
-that cannot be lost: what is trained lies in the stage store, what was tried in the study.
+that cannot be lost: what is trained lies in the stage store, what was tried in the study, and who trains what is known to the
+driver (:mod:`explorer.run.recovery`). Each call may come twice: its caller repeats what it got no answer to.
 
 States of a job::
 
@@ -21,6 +22,7 @@ from enum import StrEnum
 from typing import Any
 
 from explorer.run.events import Event, Kind
+from explorer.run.recovery import Known
 from trainables.contract import StageJob
 
 
@@ -59,6 +61,8 @@ MAX_SAME_ERRORS = 3
 MAX_DEATHS = 5
 WORKER_DIED = JobError(signature="worker died", message="its worker died (killed, or out of memory)")
 UNWANTED = "nobody waits for it any more"
+NO_SPACE = "no space left"  # signature of an error that is the disk's: it counts for no job, and the driver stops the sweep
+_BEFORE = "before"  # stands for the subscribers of a job that ran when the queue was lost, until one says its name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,19 +102,30 @@ class _Entry:
 class JobQueue:
     """Stage jobs of one sweep. Not thread-safe: one thread (the actor's event loop) owns it.
 
-    ``is_done`` says whether the store already has a key.
+    ``is_done`` says whether the store already has a key. ``known``: of the queue before this one, whose process died.
     """
 
-    def __init__(self, is_done: Callable[[str], bool], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        is_done: Callable[[str], bool],
+        *,
+        known: Known | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._is_done = is_done
         self._clock = clock
+        self._known = known or Known()
         self._entries: dict[str, _Entry] = {}
-        self._slots: dict[str, str] = {}  # slot of the cluster -> the worker that now serves it
+        self._slots: dict[str, str] = dict(self._known.workers)  # slot of the cluster -> the worker that now serves it
         self._failed_starts: Counter[str] = Counter()
         self._events: deque[Event] = deque()
-        self._sequence = 0
+        self._sequence = self._known.sequence
         self._submitted = 0
         self._closed = False
+        for held in self._known.running.values():
+            entry = self._new_entry(held.job)
+            entry.state, entry.worker, entry.started = State.RUNNING, held.worker, held.started
+            entry.subscribers[_BEFORE] = 0
 
     # --- subscribers --------------------------------------------------------------------------------------------------
 
@@ -118,8 +133,9 @@ class JobQueue:
         """Ask for ``jobs`` (parents before children) for ``subscriber``; smaller ``priority`` is more urgent."""
         for job in jobs:
             entry = self._entries.get(job.key)
-            if entry is None or entry.state is State.CANCELLED:
+            if entry is None or entry.state is State.CANCELLED or self._was_damaged(entry):
                 entry = self._enter(job)
+            entry.subscribers.pop(_BEFORE, None)
             entry.subscribers[subscriber] = priority
 
     def drop(self, subscriber: str) -> None:
@@ -144,9 +160,11 @@ class JobQueue:
         """A fresh worker serves ``slot``. What the one before it held goes back to the queue: it must be dead."""
         before = self._slots.get(slot)
         self._slots[slot] = worker
+        if before == worker:
+            return
         self._failed_starts[slot] = 0
-        self._append(Kind.GROUP_STARTED, data={"slot": slot})
-        if before is not None and before != worker:
+        self._append(Kind.GROUP_STARTED, data={"slot": slot, "worker": worker})
+        if before is not None:
             self.release(before)
 
     def lost(self, slot: str, error: str) -> None:
@@ -166,6 +184,8 @@ class JobQueue:
         slot = next((slot for slot, present in self._slots.items() if present == worker), None)
         if self._closed or slot is None:
             return Taken(closed=True)
+        for entry in self._running_of(worker):  # it does not know of it: the answer was lost
+            self._requeue(entry)
         ready = [entry for entry in self._entries.values() if entry.state is State.READY]
         if not ready:
             return Taken()
@@ -173,7 +193,7 @@ class JobQueue:
         entry.state = State.RUNNING
         entry.worker = worker
         entry.started = self._clock()
-        self._note(Kind.STAGE_STARTED, entry, job=asdict(entry.job), slot=slot)
+        self._note(Kind.STAGE_STARTED, entry, job=asdict(entry.job), slot=slot, worker=worker)
         return Taken(job=entry.job)
 
     def report(self, key: str, worker: str, report: Mapping[str, Any]) -> bool:
@@ -213,9 +233,7 @@ class JobQueue:
 
     def release(self, worker: str) -> None:
         """The worker died: its job goes back to the queue."""
-        for entry in list(self._entries.values()):
-            if entry.worker != worker or entry.state is not State.RUNNING:
-                continue
+        for entry in self._running_of(worker):
             if self._is_done(entry.job.key):  # it published, and died before it could say so
                 self._end(entry, State.DONE)
             elif not entry.subscribers:
@@ -228,6 +246,11 @@ class JobQueue:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def last_event(self) -> int:
+        """Number of the latest event; 0 = none yet."""
+        return self._sequence
 
     @property
     def busy(self) -> bool:
@@ -254,9 +277,7 @@ class JobQueue:
         for parent in job.parents.values():
             known = parent in self._entries and self._entries[parent].state is not State.CANCELLED
             assert known or self._is_done(parent), f"{job.stage}: parent {parent} was not submitted"
-        self._submitted += 1
-        entry = _Entry(job=job, order=self._submitted)
-        self._entries[job.key] = entry
+        entry = self._new_entry(job)
         if self._is_done(job.key):
             entry.state = State.DONE
             self._note(Kind.STAGE_REUSED, entry, job=asdict(job))
@@ -268,6 +289,20 @@ class JobQueue:
         else:
             self._set_ready(entry)
         return entry
+
+    def _new_entry(self, job: StageJob) -> _Entry:
+        self._submitted += 1
+        entry = _Entry(job=job, order=self._submitted, epochs_done=self._known.epochs.get(job.key, 0))
+        entry.errors.update(self._known.errors.get(job.key, {}))
+        self._entries[job.key] = entry
+        return entry
+
+    def _was_damaged(self, entry: _Entry) -> bool:
+        """Whether the store had the job and has it no more: its checkpoint failed its checksum."""
+        return entry.state is State.DONE and not self._is_done(entry.job.key)
+
+    def _running_of(self, worker: str) -> list[_Entry]:
+        return [e for e in self._entries.values() if e.state is State.RUNNING and e.worker == worker]
 
     def _parents(self, entry: _Entry) -> list[_Entry]:
         return [self._entries[key] for key in entry.job.parents.values() if key in self._entries]
@@ -284,22 +319,21 @@ class JobQueue:
         return entry if entry is not None and entry.state is State.RUNNING and entry.worker == worker else None
 
     def _failed_attempt(self, entry: _Entry, error: JobError, *, limit: int) -> None:
-        entry.errors[error.signature] += 1
+        entry.errors[error.signature] += error.signature != NO_SPACE
         attempts = entry.errors[error.signature]
         # Errors that are different each time must end as well.
         if error.final or attempts >= limit or entry.errors.total() >= 2 * MAX_DEATHS:
             message = error.message if attempts == 1 else f"{error.message}; given up after {attempts} attempts"
             self._end(entry, State.FAILED, error=message, trace=error.trace)
             return
-        self._note(Kind.STAGE_RETRIED, entry, error=error.message, trace=error.trace, attempts=attempts)
+        self._note(Kind.STAGE_RETRIED, entry, error=error.message, trace=error.trace, attempts=attempts, signature=error.signature)
         self._requeue(entry)
 
     def _requeue(self, entry: _Entry) -> None:
         entry.worker = None
         entry.state = State.WAITING
         for parent in self._parents(entry):
-            if parent.state is State.DONE and not self._is_done(parent.job.key):
-                # The store found its checkpoint damaged and moved it aside: train it again first.
+            if self._was_damaged(parent):  # train it again first
                 parent.subscribers |= entry.subscribers
                 self._requeue(parent)
         self._set_ready(entry)

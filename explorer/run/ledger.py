@@ -30,7 +30,7 @@ class Ledger:
         """The ledger of a run that may have begun before with ``trials``."""
         ledger = cls(space=space, named=named)
         for trial in trials:
-            if not trial.swept and trial.state != "FAIL":
+            if trial.state != "FAIL":
                 ledger.chain_of(trial.params)
         return ledger
 
@@ -55,6 +55,14 @@ class Ledger:
     def missing(self, store: Store) -> list[str]:
         """Named chains of which the store does not hold every stage."""
         return [name for name, jobs in self.named.items() if not all(store.has(job.key) for job in jobs)]
+
+    def repairs(self, trials: list[TrialRecord], store: Store) -> dict[str, tuple[StageJob, ...]]:
+        """Chains of complete trials of which a checkpoint is gone or failed its checksum: it is trained again."""
+        found = {}
+        for trial in trials:
+            if trial.state == "COMPLETE" and not all(map(store.has, self.chain_of(trial.params).values())):
+                found[f"repair of trial {trial.number}"] = chain(self.space, trial.params)
+        return found
 
     def done(self, store: Store) -> dict[str, dict[str, Any]]:
         """Key -> stage and epochs, of the stages that are trained already."""

@@ -172,7 +172,10 @@ class Progress:
 
     def _on_stage_submitted(self, event: Event) -> None:
         assert event.key is not None and event.stage is not None
-        self._stages[event.key] = _Stage(stage=event.stage, epochs=event.data["job"]["epochs"])
+        known = self._stages.get(event.key)  # after the queue's process died, what waits is submitted again
+        self._stages[event.key] = _Stage(
+            stage=event.stage, epochs=event.data["job"]["epochs"], done=known.done if known else 0
+        )
 
     def _on_stage_reused(self, event: Event) -> None:
         if event.key not in self._stages:

@@ -10,102 +10,150 @@ from typing import Any
 
 from explorer.run.events import Event, Kind
 from explorer.run.jobs import JobError, JobQueue, Outcome, State, Taken
+from explorer.run.recovery import Known
 from explorer.store import Store
 from trainables.contract import StageJob
 
 # What a Ray task or actor that takes no CPU asks for, to run beside the driver's node services.
 ON_HEAD_NODE = {"node:__internal_head__": 0.001}
 _MAX_WAITING_CALLS = 10_000  # every trial and every group has one call waiting
+_FOREVER_S = 10.0**9
 
 
 class QueueActor:
-    """Forwards to a :class:`JobQueue`; what waits is woken by every change. All of it runs in one event loop."""
+    """Forwards to a :class:`JobQueue`; what waits is woken by every change. All of it runs in one event loop.
+
+    Ray starts its process anew when it dies. Until the driver has opened it with what it knows, every call waits; and no
+    worker is answered before the driver has read what the answer rests on, so what the driver knows is enough.
+    """
 
     def __init__(self, store: str) -> None:
-        self._queue = JobQueue(Store(Path(store)).has)
+        self._store = Store(Path(store))
+        self._opened: JobQueue | None = None
+        self._read = 0  # number of the last event that the driver has
         self._changed = asyncio.Event()
+
+    async def open(self, known: Known) -> None:
+        """Begin, with what was known of the queue before this one. Only the first call of a process counts."""
+        if self._opened is None:
+            self._opened = JobQueue(self._store.has, known=known)
+            self._read = known.sequence
+            self._wake()
 
     # --- trials -------------------------------------------------------------------------------------------------------
 
     async def submit(self, jobs: Sequence[StageJob], subscriber: str, priority: int) -> None:
-        self._queue.submit(jobs, subscriber, priority=priority)
+        queue = await self._queue()
+        queue.submit(jobs, subscriber, priority=priority)
         self._wake()
 
     async def drop(self, subscriber: str) -> None:
-        self._queue.drop(subscriber)
+        queue = await self._queue()
+        queue.drop(subscriber)
         self._wake()
 
     async def wait(self, keys: Sequence[str], timeout_s: float) -> dict[str, Outcome] | None:
         """How far the jobs are, as soon as all are done or one cannot be any more, or after ``timeout_s``.
 
-        None: they are not, and the queue is closed.
+        None: they are not, and the queue is closed. A key that is missing in the answer has to be submitted (again).
         """
+        queue = await self._queue()
 
         def settled() -> bool:
-            states = [outcome.state for outcome in self._queue.outcomes(keys).values()]
+            found = queue.outcomes(keys)
+            states = [outcome.state for outcome in found.values()]
             hopeless = any(state in (State.FAILED, State.CANCELLED) for state in states)
-            return hopeless or all(state is State.DONE for state in states)
+            return hopeless or len(found) < len(keys) or all(state is State.DONE for state in states)
 
-        await self._until(lambda: settled() or self._queue.closed, timeout_s)
-        return None if self._queue.closed and not settled() else self._queue.outcomes(keys)
+        await self._until(lambda: settled() or queue.closed, timeout_s)
+        return None if queue.closed and not settled() else queue.outcomes(keys)
 
     # --- worker groups ------------------------------------------------------------------------------------------------
 
     async def join(self, slot: str, worker: str) -> None:
-        self._queue.join(slot, worker)
-        self._wake()
+        queue = await self._queue()
+        queue.join(slot, worker)
+        await self._told(queue)
 
     async def lost(self, slot: str, error: str) -> None:
-        self._queue.lost(slot, error)
+        queue = await self._queue()
+        queue.lost(slot, error)
         self._wake()
 
     async def take(self, worker: str, timeout_s: float) -> Taken:
         """A job, as soon as there is one; nothing yet, after ``timeout_s``."""
+        queue = await self._queue()
         taken = Taken()
 
         def got() -> bool:
             nonlocal taken
-            taken = self._queue.take(worker)
+            taken = queue.take(worker)
             return taken.closed or taken.job is not None
 
         await self._until(got, timeout_s)
         if taken.job is not None:
-            self._wake()
+            await self._told(queue)
         return taken
 
     async def report(self, key: str, worker: str, report: Mapping[str, Any]) -> bool:
-        go_on = self._queue.report(key, worker, report)
-        self._wake()
+        queue = await self._queue()
+        go_on = queue.report(key, worker, report)
+        await self._told(queue)
         return go_on
 
     async def finish(self, key: str, worker: str) -> None:
-        self._queue.finish(key, worker)
-        self._wake()
+        queue = await self._queue()
+        queue.finish(key, worker)
+        await self._told(queue)
 
     async def fail(self, key: str, worker: str, error: JobError) -> None:
-        self._queue.fail(key, worker, error)
-        self._wake()
+        queue = await self._queue()
+        queue.fail(key, worker, error)
+        await self._told(queue)
 
     async def cancelled(self, key: str, worker: str) -> None:
-        self._queue.cancelled(key, worker)
-        self._wake()
+        queue = await self._queue()
+        queue.cancelled(key, worker)
+        await self._told(queue)
 
     # --- the driver ---------------------------------------------------------------------------------------------------
 
     async def note(self, kind: Kind, trial: int | None, data: Mapping[str, Any]) -> None:
-        self._queue.note(kind, trial=trial, data=data)
-        self._wake()
+        """Answered when the driver has read it: the driver itself must not wait for the answer."""
+        queue = await self._queue()
+        queue.note(kind, trial=trial, data=data)
+        await self._told(queue)
 
-    async def events(self, since: int, timeout_s: float) -> list[Event]:
-        """What happened after event ``since``, as soon as there is something, or nothing after ``timeout_s``."""
-        await self._until(lambda: bool(self._queue.events(since)), timeout_s)
-        return self._queue.events(since)
+    async def events(self, since: int, timeout_s: float) -> list[Event] | None:
+        """What happened after event ``since``, as soon as there is something, or nothing after ``timeout_s``.
+
+        None: this is a new process, which must be opened first.
+        """
+        queue = self._opened
+        if queue is None:
+            return None
+        self._read = max(self._read, since)
+        self._wake()
+        await self._until(lambda: bool(queue.events(since)), timeout_s)
+        return queue.events(since)
 
     async def close(self) -> None:
-        self._queue.close()
+        queue = await self._queue()
+        queue.close()
         self._wake()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _queue(self) -> JobQueue:
+        await self._until(lambda: self._opened is not None, _FOREVER_S)
+        assert self._opened is not None
+        return self._opened
+
+    async def _told(self, queue: JobQueue) -> None:
+        """Wait until the driver has read what has happened so far."""
+        self._wake()
+        latest = queue.last_event
+        await self._until(lambda: self._read >= latest, _FOREVER_S)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -124,8 +172,13 @@ class QueueActor:
 
 
 def start_queue(store: Path) -> Any:
-    """The actor's handle. It lives as long as the driver, on the head node, and takes no CPU of the cluster's count."""
+    """The actor's handle. It lives as long as the driver, on the head node, and takes no CPU of the cluster's count.
+
+    If its process dies, Ray starts another one and repeats the calls that got no answer.
+    """
     import ray
 
-    actor = ray.remote(num_cpus=0, resources=ON_HEAD_NODE, max_concurrency=_MAX_WAITING_CALLS)(QueueActor)
+    actor = ray.remote(
+        num_cpus=0, resources=ON_HEAD_NODE, max_concurrency=_MAX_WAITING_CALLS, max_restarts=-1, max_task_retries=-1
+    )(QueueActor)
     return actor.remote(str(store))

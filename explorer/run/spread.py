@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
 CHUNK = 8  # files a task: seconds of work, so that little is repeated and progress is seen
 AHEAD = 2  # tasks handed out a core
-ANSWER_S = 10.0
 
 
 @contextmanager
@@ -28,32 +25,8 @@ def spread_over(address: str) -> Iterator[Make]:
     Raises:
         UserError: there is none.
     """
-    _require_answer(address)
-    before = os.environ.pop("RAY_ADDRESS", None)
-    if address != "local":
-        os.environ["RAY_ADDRESS"] = address
-    try:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(cluster())
-            except ConnectionError as error:
-                raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
-            yield _make
-    finally:
-        os.environ.pop("RAY_ADDRESS", None)
-        if before is not None:
-            os.environ["RAY_ADDRESS"] = before
-
-
-def _require_answer(address: str) -> None:
-    """Ray itself tries for six minutes to reach a host and port at which nothing answers, and talks about it."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        return  # a word (auto, local), or a client's URL
-    try:
-        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
-    except OSError as error:
-        raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
+    with cluster(address):
+        yield _make
 
 
 def _make(cache: ClipCache, files: Mapping[str, Source]) -> Iterator[str | None]:

@@ -19,6 +19,7 @@ from explorer.search.reader import read_study
 if TYPE_CHECKING:
     from explorer.browse import Front
 
+JOB_FILE = "job.json"  # {address, id}: where the sweep was submitted as a Ray job
 _FRESH_S = 60.0  # a driver on another machine rewrites its progress every second; clocks may differ
 
 
@@ -35,11 +36,21 @@ class BestPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialError:
+    """A trial that failed, with the values that it was given."""
+
+    trial: int
+    parameters: Mapping[str, Any]
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepStatus:
-    """``state``: running, finished, interrupted, failed, or ``stopped`` where the driver was killed.
+    """``state``: running, finished, interrupted, failed, or ``killed``: its driver died and nobody has resumed it.
 
     ``trials``: number by state (waiting, running, complete, pruned, failed). ``hypervolume`` and ``best`` None = nothing
-    measured; ``best`` is the most accurate point of the front on validation.
+    measured; ``best`` is the most accurate point of the front on validation. ``host``, ``pid``, ``updated``: of the process that
+    ran it last, and when it last wrote; ``job``: the Ray job it ran as.
     """
 
     name: str
@@ -54,6 +65,16 @@ class SweepStatus:
     best: BestPoint | None
     elapsed_s: float
     remaining_s: float | None
+    errors: tuple[TrialError, ...] = ()
+    host: str | None = None
+    pid: int | None = None
+    updated: float | None = None
+    job: Mapping[str, str] | None = None
+
+    @property
+    def where(self) -> str:
+        """Which process runs, or ran, the sweep."""
+        return f"process {self.pid} on {self.host}"
 
     def to_json(self) -> dict[str, Any]:
         """The output of ``explorer status --json``."""
@@ -70,6 +91,9 @@ class SweepStatus:
             "best": None if self.best is None else asdict(self.best),
             "elapsed_seconds": self.elapsed_s,
             "remaining_seconds": self.remaining_s,
+            "errors": [asdict(error) for error in self.errors],
+            "driver": {"host": self.host, "pid": self.pid, "updated": self.updated},
+            "job": None if self.job is None else dict(self.job),
         }
 
 
@@ -78,8 +102,9 @@ def sweep_status(folder: Path) -> SweepStatus:
     from explorer.browse import Front
 
     names = {"FAIL": "failed"}
-    states = Counter(names.get(t.state, t.state.lower()) for t in read_study(folder / STUDY_FILE) if not t.swept)
-    progress = _progress(folder)
+    trials = read_study(folder / STUDY_FILE)
+    states = Counter(names.get(t.state, t.state.lower()) for t in trials)
+    progress = _read(folder / PROGRESS_FILE)
     state = _state(progress)
     if state != "running" and states["running"]:  # they run again when the sweep is resumed
         states["interrupted"] = states.pop("running")
@@ -97,6 +122,15 @@ def sweep_status(folder: Path) -> SweepStatus:
         best=_best(front),
         elapsed_s=progress.get("elapsed_seconds", 0.0),
         remaining_s=progress.get("remaining_seconds"),
+        errors=tuple(
+            TrialError(trial=t.number, parameters=dict(t.params), error=str(t.attrs.get("reason", "no reason is recorded")))
+            for t in trials
+            if t.state == "FAIL"
+        ),
+        host=progress.get("host"),
+        pid=progress.get("pid"),
+        updated=progress.get("updated"),
+        job=_read(folder / JOB_FILE) or None,
     )
 
 
@@ -114,21 +148,26 @@ def _best(front: Front) -> BestPoint | None:
     )
 
 
-def _progress(folder: Path) -> dict[str, Any]:
+def driver_state(folder: Path) -> str:
+    """``state`` of :class:`SweepStatus`, from one small file."""
+    return _state(_read(folder / PROGRESS_FILE))
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
-        raw: dict[str, Any] = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return raw
 
 
 def _state(progress: Mapping[str, Any]) -> str:
-    state = str(progress.get("state", "stopped"))
+    state = str(progress.get("state", "killed"))
     if state != "running":
         return state
     here = progress.get("host") == socket.gethostname()
     alive = _is_alive(int(progress["pid"])) if here else time.time() - float(progress["updated"]) < _FRESH_S
-    return "running" if alive else "stopped"
+    return "running" if alive else "killed"
 
 
 def _is_alive(pid: int) -> bool:

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.errors import SweepFailed
+from explorer.errors import SweepFailed, UserError
 from explorer.records import SPACE_FILE, STUDY_FILE
 from explorer.run.chains import ChainWatch
-from explorer.run.cluster import Node, Shape, cluster, slots
+from explorer.run.cluster import Node, Shape, cluster, nodes_now, slots
 from explorer.run.events import Event, Kind, Observer
+from explorer.run.jobs import NO_SPACE
 from explorer.run.ledger import Ledger, own_epochs
+from explorer.run.news import log_to
 from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
+from explorer.run.recovery import Recovery
+from explorer.run.stopping import Stopped, forget_stop, signals_ignored, signals_stop, stop_requested
 from explorer.search.book import BASELINES, StudyBook
 from explorer.search.from_space import search_of
 from explorer.search.reader import read_study
@@ -37,6 +40,7 @@ from trainables.contract import StageJob
 from trainables.kit.engine.files import write_json
 
 if TYPE_CHECKING:
+    from explorer.run.groups import WorkerGroups
     from explorer.run.tuning import SweepSearcher, Tuning
 
 _log = logging.getLogger(__name__)
@@ -46,7 +50,10 @@ _SCRATCH = ".scratch-"
 _CHAIN_PRIORITY = 10**9  # after the trials: they fill the gaps
 _PUMP_S = 0.5
 _MAX_FAILED_STARTS = 3  # a group whose process never came up in so many attempts never will
-_GRACE_S = 20.0  # how long an interrupted sweep waits for epochs to end, so that they are not lost
+_LEAVE_S = 20.0  # how long groups without work may take to end
+_LOOK_S = 2.0  # how often the cluster's nodes are counted
+# Told once in a run of the driver; a queue whose process died may tell again what it got no answer to.
+_ONCE = (Kind.TRIAL_STARTED, Kind.TRIAL_FINISHED, Kind.TRIAL_FAILED, Kind.CHAIN_FINISHED, Kind.CHAIN_FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,26 +71,34 @@ class SweepResult:
 
 
 def run_sweep(
-    space: SearchSpace, *, chains: Mapping[str, tuple[StageJob, ...]] | None = None, observers: Sequence[Observer] = ()
+    space: SearchSpace,
+    *,
+    chains: Mapping[str, tuple[StageJob, ...]] | None = None,
+    observers: Sequence[Observer] = (),
+    address: str | None = None,
 ) -> SweepResult:
-    """Run ``space``, or go on with it, until its budget is used up. Ctrl-C ends it in order; it can go on later.
+    """Run ``space``, or go on with it, until its budget is used up. It can be stopped and go on later.
+
+    Ctrl-C, or :func:`explorer.run.stopping.request_stop`, lets running epochs finish first; Ctrl-C twice does not.
 
     ``chains``: named chains of stages that are trained beside the trials, whether or not all of them succeed; None = the
-    space's baselines. ``observers`` are told every event from this thread.
+    space's baselines. ``observers`` are told every event from this thread. ``address``: see :func:`cluster`.
 
     Raises:
         UserError: files do not decode, the resources do not fit, or the study was begun for another search space or data,
             or is in use.
-        SweepFailed: no worker group came up, or not one trial succeeded.
+        SweepFailed: no worker group came up, the disk is full, or not one trial succeeded.
     """
     named = baseline_chains(space) if chains is None else chains
-    _prepare_data(space, named)  # its errors, before a trial counts
     space.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)
         stack.callback(book.close)
+        _prepare_data(space, named)  # its errors, before a trial counts
         (space.folder / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
-        return _Sweep(space, book, named, observers).run(stack)
+        forget_stop(space.folder)
+        stack.enter_context(signals_stop())
+        return _Sweep(space, book, named, observers).run(stack, address)
 
 
 class _Sweep:
@@ -99,20 +114,25 @@ class _Sweep:
         self._space = space
         self._book = book
         self._store = Store(space.store_folder)
-        self._ledger = Ledger.open(space, named, read_study(book.path))
+        known = read_study(book.path)
+        self._ledger = Ledger.open(space, named, known)
+        self._chain_jobs = {**named, **self._ledger.repairs(known, self._store)}
         self._progress = Progress(name=space.name)
-        self._observers: list[Observer] = [self._progress, *observers]
+        self._recovery = Recovery()
+        self._observers: list[Observer] = [self._recovery, self._progress, log_to(space.folder), *observers]
+        self._told: set[tuple[Any, ...]] = set()
         self._began = time.time()
         self._before_s = elapsed_before(space.folder)
-        self._chains = ChainWatch(named)
-        self._grace_s = _GRACE_S
-        self._seen = 0
+        self._chains = ChainWatch(self._chain_jobs)
         self._written = 0.0
+        self._looked = 0.0
         self._broken: str | None = None
+        self._full: str | None = None  # why nothing more can be written
+        self._leave_at_once = False
         self._queue: Any = None
         book.set_attr(BASELINES, self._ledger.named_keys())
 
-    def run(self, stack: ExitStack) -> SweepResult:
+    def run(self, stack: ExitStack, address: str | None) -> SweepResult:
         if self._nothing_to_do():
             told = {Kind.SWEEP_STARTED: self._plan(0), Kind.SWEEP_ENDED: {"state": "finished"}}
             now = time.time()
@@ -122,26 +142,24 @@ class _Sweep:
             shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self._space.folder))
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        nodes = stack.enter_context(cluster())
-        stack.enter_context(_terminated_like_interrupted())
+        nodes = stack.enter_context(cluster(address))
+        stack.enter_context(signals_stop())  # Ray has put its own handlers there
         return self._result(self._run_on(nodes, scratch))
 
     def _run_on(self, nodes: Sequence[Node], scratch: Path) -> str:
         """The state in which the sweep ended."""
+        import ray
+
         from explorer.run.groups import WorkerGroups
         from explorer.run.queue_actor import start_queue
 
-        need = self._space.resources
-        shape = Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
-        trials = self._space.budget.trials
-        useful = (10**6 if trials is None else trials) + len(self._ledger.named)
-        count = slots(shape, nodes, groups=need.groups, useful=useful)
+        count = self._fitting(nodes)
         self._queue = start_queue(self._space.store_folder)
-        groups = WorkerGroups(self._queue, self._space, slots=count, shape=shape, scratch=scratch / "train")
-        groups.start()  # they take seconds to come up; the rest goes on meanwhile
+        ray.get(self._queue.open.remote(self._recovery.known()))
+        groups = WorkerGroups(self._queue, self._space, shape=_shape(self._space), scratch=scratch / "train")
+        groups.grow_to(count)  # they take seconds to come up; the rest goes on meanwhile
         self._note(Kind.SWEEP_STARTED, self._plan(count))
-        for name, jobs in self._ledger.named.items():
-            self._queue.submit.remote(jobs, f"chain:{name}", _CHAIN_PRIORITY)
+        self._submit_chains()
         from explorer.run.tuning import SweepSearcher, TrialEvents, Tuning, quieten
 
         quieten(count)
@@ -152,26 +170,43 @@ class _Sweep:
         state = "failed"
         try:
             tuning.start()
-            self._pump_until_done(tuning, groups)
+            self._pump_until_done(tuning, groups, searcher)
             state = "finished"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             state = "interrupted"
             try:
-                self._interrupt(searcher, tuning)
+                self._stop(stop.grace_s if isinstance(stop, Stopped) else None, searcher, tuning, groups)
             except KeyboardInterrupt:  # once more: leave at once; only the epochs that run now are lost
-                self._grace_s = 0.0
+                self._leave_at_once = True
         finally:
-            self._end(state, groups)
+            with signals_ignored():
+                self._end(state, groups)
+        if self._full is not None:
+            raise SweepFailed(
+                f"there is no space left for the sweep's files: {self._full}; make room, then: "
+                f"explorer resume {self._space.folder}"
+            )
         return state
+
+    def _fitting(self, nodes: Sequence[Node]) -> int:
+        """How many groups to run on ``nodes``. Raises ``UserError``."""
+        trials = self._space.budget.trials
+        useful = (10**6 if trials is None else trials) + len(self._chain_jobs)
+        return slots(_shape(self._space), nodes, groups=self._space.resources.groups, useful=useful)
+
+    def _submit_chains(self) -> None:
+        for name, jobs in self._chain_jobs.items():
+            self._queue.submit.remote(jobs, f"chain:{name}", _CHAIN_PRIORITY)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def _pump_until_done(self, tuning: Tuning, groups: Any) -> None:
+    def _pump_until_done(self, tuning: Tuning, groups: WorkerGroups, searcher: SweepSearcher) -> None:
         import ray
 
         while tuning.is_alive() or self._chains.open:
             try:
                 self._pump(_PUMP_S)
+                self._follow_cluster(groups, searcher)
             except ray.exceptions.RayError as error:
                 raise SweepFailed(f"the queue of stages is lost, run the sweep again to go on: {error}") from error
             lost = self._broken or groups.all_lost
@@ -179,25 +214,45 @@ class _Sweep:
                 raise SweepFailed(f"no worker group comes up: {lost}")
             if tuning.error is not None:
                 break
+            if self._full is not None or stop_requested(self._space.folder):
+                raise Stopped(None)
         if tuning.error is not None:
             raise SweepFailed(f"Ray Tune ended before the sweep did: {tuning.error}") from tuning.error
+
+    def _follow_cluster(self, groups: WorkerGroups, searcher: SweepSearcher) -> None:
+        """Nodes that join add groups. Those of a node that left wait for room; their jobs are taken by others."""
+        if self._space.resources.groups is not None or time.monotonic() - self._looked < _LOOK_S:
+            return
+        self._looked = time.monotonic()
+        with suppress(UserError):  # for the moment no group fits
+            groups.grow_to(self._fitting(nodes_now()))
+        searcher.limit = groups.count
 
     def _pump(self, timeout_s: float) -> bool:
         """Hand on what happened. Whether anything did."""
         import ray
 
-        events: list[Event] = ray.get(self._queue.events.remote(self._seen, timeout_s))
-        if events:
-            self._seen = events[-1].sequence
+        events: list[Event] | None = ray.get(self._queue.events.remote(self._recovery.sequence, timeout_s))
+        if events is None:
+            _log.warning("the queue's process died; another one goes on")
+            ray.get(self._queue.open.remote(self._recovery.known()))
+            self._submit_chains()
+            return True
         self._deliver(events)
         for name, error in self._chains.newly_ended():
             kind = Kind.CHAIN_FINISHED if error is None else Kind.CHAIN_FAILED
-            data = {"name": name, "chain": self._ledger.named_keys()[name]} | ({"error": error} if error else {})
-            self._note(kind, data)
+            chain = {job.stage: job.key for job in self._chain_jobs[name]}
+            self._note(kind, {"name": name, "chain": chain} | ({"error": error} if error else {}))
         return bool(events)
 
     def _deliver(self, events: Sequence[Event]) -> None:
         for event in events:
+            once = (event.kind, event.trial, event.data.get("name"))
+            if once in self._told:
+                self._recovery.on_event(event)
+                continue
+            if event.kind in _ONCE:
+                self._told.add(once)
             self._attend(event)
             for observer in list(self._observers):
                 try:
@@ -212,30 +267,35 @@ class _Sweep:
         """What the driver itself does about an event."""
         self._chains.on_event(event)
         if trace := event.data.get("trace"):
-            with self._errors_file.open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {event.kind} {event.stage} {event.key}\n{trace}\n")
+            told = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {event.kind} {event.stage} {event.key}\n{trace}\n"
+            with suppress(OSError), self._errors_file.open("a", encoding="utf-8") as file:
+                file.write(told)
+        if event.kind is Kind.STAGE_RETRIED and event.data["signature"] == NO_SPACE:
+            self._full = event.data["error"]
         if event.kind is Kind.GROUP_LOST and event.data["failed_starts"] >= _MAX_FAILED_STARTS:
             self._broken = event.data["error"]
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _interrupt(self, searcher: SweepSearcher, tuning: Tuning) -> None:
+    def _stop(self, grace_s: float | None, searcher: SweepSearcher, tuning: Tuning, groups: WorkerGroups) -> None:
         """Stop in order: no more trials, running stages end at their next epoch. What was running runs again later."""
         import ray
 
         searcher.interrupted = True
-        self._note(Kind.SWEEP_STOPPING, {"grace_s": self._grace_s})
+        self._note(Kind.SWEEP_STOPPING, {"grace_s": grace_s})
         ray.get(self._queue.close.remote())
-        deadline = time.monotonic() + self._grace_s
-        while tuning.is_alive() and time.monotonic() < deadline:
+        deadline = math.inf if grace_s is None else time.monotonic() + grace_s
+        while (tuning.is_alive() or not groups.have_left(0.0)) and time.monotonic() < deadline:
             self._pump(_PUMP_S)
 
-    def _end(self, state: str, groups: Any) -> None:
+    def _end(self, state: str, groups: WorkerGroups) -> None:
         import ray
 
+        deadline = time.monotonic() + (0.0 if self._leave_at_once else _LEAVE_S)
         try:
             ray.get(self._queue.close.remote())
-            groups.join(self._grace_s)
+            while not groups.have_left(0.0) and time.monotonic() < deadline:
+                self._pump(_PUMP_S)  # a worker is not answered before its event was read
             self._note(Kind.SWEEP_ENDED, {"state": state})
             while self._pump(0.0):
                 pass
@@ -267,7 +327,7 @@ class _Sweep:
 
     def _nothing_to_do(self) -> bool:
         spent = self._book.budget_is_used_up() or self._is_spent()
-        return spent and not self._ledger.missing(self._store)
+        return spent and not self._ledger.missing(self._store) and len(self._chain_jobs) == len(self._ledger.named)
 
     def _is_spent(self) -> bool:
         hours = self._space.budget.hours
@@ -290,13 +350,17 @@ class _Sweep:
         }
 
     def _note(self, kind: Kind, data: dict[str, Any]) -> None:
-        import ray
-
-        ray.get(self._queue.note.remote(kind, None, data))
+        self._queue.note.remote(kind, None, data)  # answered when this thread has read it: it must not wait
 
     def _write_progress(self) -> None:
         self._written = time.time()
-        write_json(self._space.folder / PROGRESS_FILE, self._progress.snapshot(self._written).to_json(self._written))
+        with suppress(OSError):  # a full disk: the next time, perhaps
+            write_json(self._space.folder / PROGRESS_FILE, self._progress.snapshot(self._written).to_json(self._written))
+
+
+def _shape(space: SearchSpace) -> Shape:
+    need = space.resources
+    return Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
 
 
 def _prepare_data(space: SearchSpace, named: Mapping[str, tuple[StageJob, ...]]) -> None:
@@ -307,23 +371,3 @@ def _prepare_data(space: SearchSpace, named: Mapping[str, tuple[StageJob, ...]])
     parts = {json.dumps(system.data_part(config), sort_keys=True, default=str): config for config in configs}
     for config in parts.values():
         system.prepare_data(config, space.cache_folder)
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM (a scheduler's or a container's end) stops the sweep as Ctrl-C does. Ray's own handler aborts the process.
-
-    Only the main thread may set handlers; elsewhere nothing is changed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(signum: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -27,8 +27,7 @@ def run_trial(config: Mapping[str, Any], *, space: SearchSpace, queue: Any) -> N
     """
     try:
         jobs = chain(space, config["params"])
-        _train(jobs, queue, number=config["number"])
-        result: dict[str, Any] = {**measure(space, jobs[-1]), TRIAL_STATE: "COMPLETE"}
+        result: dict[str, Any] = {**_measured(space, jobs, queue, config["number"]), TRIAL_STATE: "COMPLETE"}
     except Exception as error:
         message = str(error) if isinstance(error, StageFailed) else f"{type(error).__name__}: {error}"
         result = {TRIAL_STATE: "FAIL", TRIAL_ATTRS: json.dumps({REASON: message})}
@@ -52,6 +51,14 @@ def measure(space: SearchSpace, last: StageJob) -> dict[str, float]:
     return {"accuracy": val["accuracy"], "gflops": val["gflops"]["full"]}
 
 
+def _measured(space: SearchSpace, jobs: Sequence[StageJob], queue: Any, number: int) -> dict[str, float]:
+    """Train ``jobs`` and measure; once more where the checkpoint was damaged in between."""
+    _train(jobs, queue, number=number)
+    if not Store(space.store_folder).has(jobs[-1].key):
+        _train(jobs, queue, number=number)
+    return measure(space, jobs[-1])
+
+
 def _train(jobs: Sequence[StageJob], queue: Any, *, number: int) -> None:
     ray.get(queue.submit.remote(jobs, subscriber(number), number))
     keys = [job.key for job in jobs]
@@ -59,6 +66,9 @@ def _train(jobs: Sequence[StageJob], queue: Any, *, number: int) -> None:
         outcomes: Mapping[str, Outcome] | None = ray.get(queue.wait.remote(keys, WAIT_S))
         if outcomes is None:
             raise StageFailed("the sweep was stopped")
+        if len(outcomes) < len(jobs):  # the queue's process died and knows only what runs
+            ray.get(queue.submit.remote(jobs, subscriber(number), number))
+            continue
         for job in jobs:
             outcome = outcomes[job.key]
             if outcome.state in (State.FAILED, State.CANCELLED):

@@ -22,6 +22,8 @@ from explorer.spec.space import SearchSpace
 
 _log = logging.getLogger(__name__)
 
+_DEATHS = 5  # times that a trial's process may be killed; the function itself never raises
+
 
 class SweepSearcher(StudySearcher):
     """Can be interrupted: nothing more is suggested, and trials that were cut short stay RUNNING in the study.
@@ -103,7 +105,7 @@ class Tuning(threading.Thread):
                 storage_path=str(scratch),
                 verbose=0,
                 callbacks=[events],
-                failure_config=tune.FailureConfig(max_failures=0),
+                failure_config=tune.FailureConfig(max_failures=_DEATHS),
             ),
         )
 

@@ -5,6 +5,7 @@ Every rank runs :func:`serve`. Rank 0 talks to the queue and tells the others; e
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import traceback
@@ -18,7 +19,7 @@ import torch
 
 from explorer.execute import execute
 from explorer.run.groups import WorkerSetup
-from explorer.run.jobs import JobError, Taken
+from explorer.run.jobs import NO_SPACE, JobError, Taken
 from explorer.store import Store
 from trainables.contract import StageJob
 from trainables.errors import StageFailed, UserError
@@ -84,11 +85,20 @@ def describe(error: Exception) -> JobError:
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
     expected = isinstance(error, StageFailed | UserError)
     return JobError(
-        signature=f"{type(error).__name__} at {where}",
+        signature=NO_SPACE if _disk_is_full(error) else f"{type(error).__name__} at {where}",
         message=str(error) if expected else f"{type(error).__name__}: {error} ({where})",
         trace="".join(traceback.format_exception(error)),
         final=expected,
     )
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether that is what ``error`` comes from. Libraries that write by themselves (safetensors) say so in words only."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if error is None:
+        return False
+    return "No space left on device" in str(error) or _disk_is_full(error.__cause__ or error.__context__)
 
 
 def _breaks_the_process(error: Exception) -> bool:

@@ -10,6 +10,8 @@ import collections
 import fcntl
 import itertools
 import math
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -36,8 +38,6 @@ Params = Mapping[str, Value]
 # User attributes of a trial.
 CHAIN = "chain"  # {stage: key}
 KNEW = "knew"  # {"trials": how many there were when it was asked, "running": which of them had not ended}
-SWEPT = "swept"  # it was running when its process died; it is run again under another number
-RESUMES = "resumes"  # the number under which it was run before
 REASON = "reason"  # why it failed
 # User attributes of the study.
 IDENTITY = "identity"
@@ -65,6 +65,9 @@ class Search:
     are kept with the study, so that it stays what it was when they change. ``identity``: what must be the same when the sweep
     is resumed; a change of it is refused by name. ``canonical`` maps points that give the same trial to one of them: only that
     one is tried.
+
+    ``lag``: trial n is proposed from the trials up to n - lag, exactly: it waits until all of them have ended, and whether
+    a later one has ended makes no difference. None = from whatever is known.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Search:
     earlier: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # called once, when the study is made
     identity: Mapping[str, Any] | None = None
     canonical: Callable[[Params], Params] = dict
+    lag: int | None = None
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -87,7 +91,8 @@ class Search:
 class StudyBook:
     """Asks for trials and is told how they ended. One process at a time; not for several threads.
 
-    ``trials`` is the budget; None = no limit. A trial that was swept and is run again counts once.
+    ``trials`` is the budget; None = no limit. A trial that was running when the last process ended is handed out again
+    first, under its own number.
 
     Raises:
         SweepBusy: another process has the study open.
@@ -105,21 +110,30 @@ class StudyBook:
         self._lock = _lock(path, search.name)
         try:
             _mend(path)
-            self._storage = JournalStorage(JournalFileBackend(str(path)))
-            self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=search.name,
-                directions=list(search.directions),
-                sampler=RandomSampler(seed=0),  # never asked: proposals are made in a scratch study
-                load_if_exists=True,
-            )
-            self._id = self._storage.get_study_id_from_name(search.name)
+            self._open()
+            if self._changed() and all(trial.state == TrialState.WAITING for trial in self._all()):
+                path.unlink()  # it was given up before its first trial: nothing is lost
+                self._open()
             self._check_identity()
             self._earlier = self._known_earlier()
-            self._sweep_up()
+            self._unfinished = collections.deque(t.number for t in self._all() if t.state == TrialState.RUNNING)
+            if not self._all():
+                for point in _distinct(search.first_points):
+                    self._study.enqueue_trial(dict(point))
         except BaseException:
             self._lock.close()
             raise
+
+    def _open(self) -> None:
+        self._storage = JournalStorage(JournalFileBackend(str(self.path)))
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name=self.search.name,
+            directions=list(self.search.directions),
+            sampler=RandomSampler(seed=0),  # never asked: proposals are made in a scratch study
+            load_if_exists=True,
+        )
+        self._id = self._storage.get_study_id_from_name(self.search.name)
 
     def close(self) -> None:
         """Let another process write. The book must not be used any more."""
@@ -128,15 +142,17 @@ class StudyBook:
     # --- ask ----------------------------------------------------------------------------------------------------------
 
     def ask(self, chain_of: Callable[[Params], Mapping[str, str]] | None = None) -> Asked | None:
-        """The next trial, or None where the budget is used up or the search holds no other point.
+        """The next trial, or None where the budget is used up or the search holds no other point (or :attr:`must_wait`).
 
-        Queued points come first (the first points, and those to be run again). ``chain_of`` gives the stage keys that
-        are written beside the trial; a point that it refuses with a ``UserError`` becomes a failed trial, and the next
-        one is asked for.
+        Trials that a process left unfinished come first, then queued points. ``chain_of`` gives the stage keys that are
+        written beside the trial; a point that it refuses with a ``UserError`` becomes a failed trial, and the next one is
+        asked for.
         """
-        while not self.budget_is_used_up():
+        while not self.budget_is_used_up() and not self.must_wait:
             trials = self._all()
-            if any(trial.state == TrialState.WAITING for trial in trials):
+            if self._unfinished:
+                asked = self._ask_again(self._unfinished.popleft())
+            elif any(trial.state == TrialState.WAITING for trial in trials):
                 asked = self._ask_queued()
             else:
                 new = self._ask_sampler(trials)
@@ -153,12 +169,32 @@ class StudyBook:
                 return asked
         return None
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether the next trial has to wait for others to end, because of ``lag``."""
+        lag, trials = self.search.lag, self._all()
+        if lag is None or self._unfinished:
+            return False
+        number = next((trial.number for trial in trials if trial.state == TrialState.WAITING), len(trials))
+        return not all(trial.state.is_finished() for trial in trials[: max(0, number - lag + 1)])
+
+    def _ask_again(self, number: int) -> Asked:
+        trial = self._all()[number]
+        params = queued_params(trial)
+        running = optuna.Trial(self._study, self._trial_id(number))
+        for path, distribution in self._distributions.items():  # a process may have died between two of them
+            if path not in trial.params:
+                running._suggest(path, distribution)
+        return Asked(number=number, params={path: params[path] for path in self.search.search})
+
     def _ask_queued(self) -> Asked:
         queued = self._study.ask(self._distributions)
         return Asked(number=queued.number, params={path: queued.params[path] for path in self.search.search})
 
     def _ask_sampler(self, trials: Sequence[FrozenTrial]) -> Asked | None:
         running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+        if self.search.lag is not None:
+            running = [trial.number for trial in trials[max(0, len(trials) - self.search.lag + 1) :]]
         known = self._known(trials, running=running)
         proposal = self._new_point(known, trials)
         if proposal is None:
@@ -193,7 +229,7 @@ class StudyBook:
     def budget_is_used_up(self) -> bool:
         """Whether as many trials were begun as the budget allows."""
         begun = sum(count for state, count in self.counts().items() if state != "WAITING")
-        return self.trials is not None and begun >= self.trials
+        return self.trials is not None and begun >= self.trials and not self._unfinished
 
     def trials_without_gain(self) -> int:
         """How many of the last complete trials in a row (in the order in which they ended) added no hypervolume."""
@@ -273,8 +309,8 @@ class StudyBook:
         self._study.set_user_attr(name, value)
 
     def counts(self) -> dict[str, int]:
-        """Number of trials in each state (WAITING, RUNNING, COMPLETE, PRUNED, FAIL), without swept ones."""
-        states = collections.Counter(t.state.name for t in self._all() if not t.user_attrs.get(SWEPT))
+        """Number of trials in each state (WAITING, RUNNING, COMPLETE, PRUNED, FAIL)."""
+        states = collections.Counter(t.state.name for t in self._all())
         return {state.name: states.get(state.name, 0) for state in TrialState}
 
     # --- opening ------------------------------------------------------------------------------------------------------
@@ -288,17 +324,19 @@ class StudyBook:
     def _note(self, number: int, name: str, value: Any) -> None:
         self._storage.set_trial_user_attr(self._trial_id(number), name, value)
 
-    def _check_identity(self) -> None:
+    def _changed(self) -> list[str]:
+        """What is not as it was when the study was begun, one line each."""
         wanted = dict(self.search.identity or {})
-        found = self._study.user_attrs.get(IDENTITY)
-        if found is None:
-            self._study.set_user_attr(IDENTITY, wanted)
-            return
+        found = self._study.user_attrs.get(IDENTITY, wanted)
         changed = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
-        if changed:
-            told = "; ".join(f"{name} was {found.get(name)!r} and is {wanted.get(name)!r}" for name in changed)
+        return [f"  {name} was {found.get(name)!r} and is {wanted.get(name)!r}" for name in changed]
+
+    def _check_identity(self) -> None:
+        if IDENTITY not in self._study.user_attrs:
+            self._study.set_user_attr(IDENTITY, dict(self.search.identity or {}))
+        elif changed := self._changed():
             raise SweepMismatch(
-                f"the sweep {self.search.name!r} was begun with another search space: {told}. "
+                f"the sweep {self.search.name!r} was begun with another search space:\n{chr(10).join(changed)}\n"
                 "Give the new one another name, or put the old values back to go on with the old one"
             )
 
@@ -323,23 +361,6 @@ class StudyBook:
             for trial in self._study.user_attrs[EARLIER]
         )
 
-    def _sweep_up(self) -> None:
-        """Queue the first points of a new study, and once more what was running when the last process died."""
-        trials = self._all()
-        if not trials:
-            for point in _distinct(self.search.first_points):
-                self._study.enqueue_trial(dict(point))
-            return
-        queued = {trial.user_attrs.get(RESUMES) for trial in trials}
-        for trial in trials:
-            if trial.state != TrialState.RUNNING:
-                continue
-            # A process may die between any two of these lines; each may be repeated.
-            if trial.number not in queued:
-                self._study.enqueue_trial(queued_params(trial), user_attrs={RESUMES: trial.number})
-            self._note(trial.number, SWEPT, True)
-            self._study.tell(trial.number, state=TrialState.FAIL)
-
 
 def queued_params(trial: FrozenTrial) -> dict[str, Value]:
     """The parameters of a trial, also while some or all of them are only queued."""
@@ -348,13 +369,20 @@ def queued_params(trial: FrozenTrial) -> dict[str, Value]:
 
 def _lock(path: Path, name: str) -> Any:
     """Hold the study for writing. The kernel lets go of it when this process ends, however it ends."""
-    file = path.with_name(path.name + ".writer").open("w")
+    file = path.with_name(path.name + ".writer").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        file.seek(0)
+        where = file.read().strip() or "another process"
         file.close()
-        message = f"the sweep {name!r} is being run by another process (it holds {path}); wait for it or stop it"
-        raise SweepBusy(message) from None
+        raise SweepBusy(
+            f"the sweep {name!r} is being run by {where} (it holds {path}); wait for it, watch it with "
+            f"`explorer status {path.parent}` or end it with `explorer stop {path.parent}`"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
     return file
 
 

@@ -32,6 +32,7 @@ def search_of(space: SearchSpace) -> Search:
         earlier=lambda: _earlier(space),
         identity=identity(space),
         canonical=space.canonical,
+        lag=space.resources.groups if space.order == "strict" else None,
     )
 
 
@@ -46,8 +47,8 @@ def _earlier(space: SearchSpace) -> list[dict[str, Any]]:
 def identity(space: SearchSpace) -> dict[str, Any]:
     """What may not change between the beginning of a sweep and its resumption, one entry a value.
 
-    Budget, resources, storage and tracking may. So may the place of the manifest, but not what it holds: trials on other
-    videos would be compared with each other.
+    Budget, resources, storage and tracking may; not the number of groups in strict order, which says what each trial knows.
+    So may the place of the manifest, but not what it holds: trials on other videos would be compared with each other.
     """
     files = {".".join(path) for path in FILE_PATHS}
     flat = {
@@ -59,6 +60,7 @@ def identity(space: SearchSpace) -> dict[str, Any]:
         "seed": space.seed,
         **({"first_points": list(space.first_points)} if space.first_points else {}),
         **({"warm_start": list(space.warm_start)} if space.warm_start else {}),
+        **({"order": f"strict, {space.resources.groups} at a time"} if space.order == "strict" else {}),
         **{f"search.{path}": dimension.raw() for path, dimension in space.search.items()},
         **{path: value_at(space.config, path) for path in leaf_paths(space.config) if path not in files},
     }

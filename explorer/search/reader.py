@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from explorer.errors import NotFound
-from explorer.search.book import SWEPT, queued_params
+from explorer.search.book import queued_params
 from explorer.spec.dimension import Value
 
 
@@ -33,11 +33,6 @@ class TrialRecord:
     attrs: Mapping[str, Any]
     started: float | None
     ended: float | None
-
-    @property
-    def swept(self) -> bool:
-        """Whether its process died while it ran; it is run again under another number, so it is not counted."""
-        return bool(self.attrs.get(SWEPT))
 
 
 def read_study(path: Path) -> list[TrialRecord]:

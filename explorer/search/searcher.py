@@ -41,7 +41,7 @@ class StudySearcher(Searcher):
         super().__init__()
         assert limit >= 1
         self.book = book
-        self._limit = limit
+        self.limit = limit  # may be changed while it runs
         self._chain_of = chain_of
         self._is_spent = is_spent
         self._numbers: dict[str, int] = {}  # Tune's trial id -> number, of trials that have not ended
@@ -49,10 +49,12 @@ class StudySearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next trial; None = not now; ``FINISHED`` = no more."""
-        if len(self._numbers.keys() - self._paused) >= self._limit:
+        if len(self._numbers.keys() - self._paused) >= self.limit:
             return None
         if self._is_spent():
             return self.FINISHED
+        if self.book.must_wait and not self.book.budget_is_used_up():
+            return None
         asked = self.book.ask(self._chain_of)
         if asked is None:
             return self.FINISHED

@@ -54,6 +54,8 @@ class Checker:
         if space is None:
             return None
         self._storage(space)
+        if space.order == "strict" and space.resources.groups is None:
+            self._add(("order",), "order: strict needs resources.groups: how many trials run at a time decides what each knows")
         if space.sampler not in SAMPLERS:
             self._add(("sampler",), f"unknown sampler {space.sampler!r}; {unknown(space.sampler, SAMPLERS)}")
         system = self._system(space)

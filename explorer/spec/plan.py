@@ -100,7 +100,7 @@ def distinct_stages(chains: Mapping[str, tuple[StageJob, ...]]) -> tuple[Planned
 
 def plan_info(space: SearchSpace) -> PlanInfo:
     """What running ``space`` will take, without training anything."""
-    chains = list(_example_chains(space))
+    chains = list(example_chains(space))
     baselines = baseline_chains(space)
     stages = _stages(chains, baselines)
     slots = space.resources.groups or _slots_here(space)
@@ -126,7 +126,7 @@ def plan_info(space: SearchSpace) -> PlanInfo:
     )
 
 
-def _example_chains(space: SearchSpace) -> Iterator[tuple[StageJob, ...]]:
+def example_chains(space: SearchSpace) -> Iterator[tuple[StageJob, ...]]:
     """Chains of as many trials as the budget pays for: the configuration's own values first, then random ones."""
     if space.search:
         points: Iterable[Mapping[str, Value]] = itertools.chain(

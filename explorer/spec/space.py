@@ -112,6 +112,8 @@ class SearchSpace(_Frozen):
     ``storage`` and the manifest are absolute, whatever the YAML said, so that it means the same in every process.
     ``start_with`` conditioned: the first trial is one that serves every value of the fields that its system can condition on
     (AdaMML: the lambdas), and whether a later trial is conditioned too is searched.
+    ``order`` strict: with g groups, trial n is proposed from the trials up to n - g, exactly, so that the sweep ends with the
+    same front however often it was interrupted.
     """
 
     name: Annotated[str, BeforeValidator(_name)]
@@ -128,6 +130,7 @@ class SearchSpace(_Frozen):
     start_with: Literal["defaults", "conditioned"] = "defaults"
     first_points: tuple[dict[str, Value], ...] = ()
     warm_start: tuple[str, ...] = ()
+    order: Literal["free", "strict"] = "free"
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import CheckpointMissing
-from explorer.store.checksums import CHECKSUMS, broken_files, fsync_folder, write_checksums
+from explorer.store.checksums import CHECKSUMS, broken_files, fingerprint, fsync_folder, write_checksums
 
 STAGE_INFO = "stage.json"
 POINTS = "points.json"
@@ -38,19 +38,24 @@ class Store:
     def __init__(self, root: Path, *, area: str = "default") -> None:
         self.root = Path(root)
         self._area = area
-        self._verified: set[str] = set()
+        self._verified: dict[str, object] = {}  # key -> what its files looked like
 
     def has(self, key: str) -> bool:
-        """Whether the store holds ``key`` whole. The first time in a process, its checksums are compared."""
+        """Whether the store holds ``key`` whole. Checksums are compared the first time, and where a file was touched since."""
         folder = self._folder(key)
         if not (folder / CHECKSUMS).is_file():
             return False
-        if key not in self._verified:
+        looks = fingerprint(folder)
+        if self._verified.get(key) != looks:
             if broken_files(folder):
                 self._move_aside(key)
                 return False
-            self._verified.add(key)
+            self._verified[key] = looks
         return True
+
+    def is_there(self, key: str) -> bool:
+        """Whether something is published under ``key``; nothing is compared."""
+        return (self._folder(key) / CHECKSUMS).is_file()
 
     def path(self, key: str) -> Path:
         """The folder of ``key``'s checkpoint, verified as in :meth:`has`.
@@ -62,9 +67,13 @@ class Store:
             raise CheckpointMissing(key)
         return self._folder(key)
 
+    def work_folder(self, key: str) -> Path:
+        """The working folder of ``key``, the same in each process of this area; it may not exist."""
+        return self.root / _WORK / self._area / _checked(key)
+
     def work(self, key: str) -> Path:
-        """The working folder of ``key``: the same at each call and in each process of this area."""
-        folder = self.root / _WORK / self._area / _checked(key)
+        """:meth:`work_folder`, made if need be."""
+        folder = self.work_folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -85,7 +94,7 @@ class Store:
             self._move_aside(key)  # what stands there is not whole
         else:
             fsync_folder(self.root, deep=False)
-            self._verified.add(key)
+            self._verified[key] = fingerprint(final)
         shutil.rmtree(self.root / _WORK / self._area / key, ignore_errors=True)
         return final
 

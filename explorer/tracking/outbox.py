@@ -1,4 +1,4 @@
-"""A queue with one writer thread: whoever puts something in never waits, and an outage only makes the queue longer."""
+"""A queue with one writer thread: whoever puts something in never waits for the server, and an outage loses nothing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from explorer.tracking.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ class Outbox(Generic[Item]):
     ``deliver`` is called again with the same items after an error, so it must do nothing twice. An error for which
     ``is_final`` answers yes is not tried again: the item that causes it is dropped with a warning. ``idle`` is called
     when the queue has been empty for a moment; its errors are told and change nothing.
+
+    With a ``spool``, items are also on disk until they are delivered: ``to_record`` and ``from_record`` translate. What an
+    earlier process left there comes before the first item.
     """
 
     def __init__(
@@ -33,11 +38,17 @@ class Outbox(Generic[Item]):
         name: str,
         idle: Callable[[], None] = lambda: None,
         is_final: Callable[[Exception], bool] = lambda error: False,
+        spool: Spool | None = None,
+        to_record: Callable[[Item], Mapping[str, Any]] | None = None,
+        from_record: Callable[[Mapping[str, Any]], Item] | None = None,
     ) -> None:
         self._deliver = deliver
         self._idle = idle
         self._is_final = is_final
-        self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Item, int | None]] = queue.SimpleQueue()
+        self._spool, self._to_record, self._from_record = spool, to_record, from_record
+        self._spool_is_open = False
+        self._away = threading.Event()
         self._closing = threading.Event()
         self._abandoned = threading.Event()
         self._left = 0
@@ -46,30 +57,48 @@ class Outbox(Generic[Item]):
 
     def put(self, item: Item) -> None:
         """Returns at once."""
-        self._queue.put(item)
+        mark = None
+        if self._spool is not None:
+            assert self._to_record is not None and self._from_record is not None
+            if not self._spool_is_open:  # not before: only who runs the sweep may touch it
+                self._spool_is_open = True
+                for record, before in self._spool.open():
+                    self._queue.put((self._from_record(record), before))
+            mark = self._spool.append(self._to_record(item))
+        self._queue.put((item, mark))
 
-    def close(self, timeout_s: float) -> int:
-        """Deliver what is left, for at most ``timeout_s``. Returns how many items could not be delivered."""
+    def close(self, timeout_s: float, *, outage_s: float | None = None) -> int:
+        """Deliver what is left, for at most ``timeout_s``, or ``outage_s`` while nobody answers. Returns how much is left."""
         self._closing.set()
-        self._thread.join(timeout_s)
-        if not self._thread.is_alive():
-            return self._left
-        self._abandoned.set()
-        return max(1, self._left + self._queue.qsize())
+        deadline = time.monotonic() + timeout_s
+        away_until = time.monotonic() + (timeout_s if outage_s is None else outage_s)
+        while self._thread.is_alive() and (now := time.monotonic()) < deadline:
+            if self._away.is_set() and now >= away_until:
+                break
+            self._thread.join(0.1)
+        if self._thread.is_alive():
+            self._abandoned.set()
+            return max(1, self._left + self._queue.qsize())
+        if not self._left and self._spool is not None and self._spool_is_open:
+            self._spool.clear()
+        return self._left
 
     def _run(self) -> None:
         while not self._abandoned.is_set():
-            batch = self._next_batch()
-            if batch:
-                self._left = len(batch)
-                self._deliver_all(batch)
+            entries = self._next_batch()
+            if entries:
+                self._left = len(entries)
+                self._deliver_all([item for item, _ in entries])
+                marks = [mark for _, mark in entries if mark is not None]
+                if marks and not self._left and self._spool is not None:
+                    self._spool.delivered(marks[-1])
             elif self._closing.is_set():
                 return
             else:
                 self._call_idle()
 
-    def _next_batch(self) -> list[Item]:
-        batch: list[Item] = []
+    def _next_batch(self) -> list[tuple[Item, int | None]]:
+        batch: list[tuple[Item, int | None]] = []
         try:
             batch.append(self._queue.get(timeout=0.05 if self._closing.is_set() else IDLE_S))
             while len(batch) < BATCH:
@@ -89,11 +118,13 @@ class Outbox(Generic[Item]):
                     return
                 if failed_at is None:
                     failed_at = time.monotonic()
+                    self._away.set()
                     logger.warning("tracking is not reachable and is tried again: %s", _brief(error))
                 self._abandoned.wait(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S if not self._closing.is_set() else 2.0)
             else:
                 self._left = 0
+                self._away.clear()
                 if failed_at is not None:
                     logger.warning("tracking is reachable again after %.0f s", time.monotonic() - failed_at)
                 return

@@ -94,14 +94,10 @@ class Projection:
         """Write what happened while nobody listened: before a kill, or in an outage that outlived the sweep."""
         study = self._space.folder / STUDY_FILE
         records = read_study(study) if study.is_file() else []
-        for record in records:
-            before = record.attrs.get("resumes")
-            if before is not None:  # it goes on under a new number, in the same run
-                self._runs.rename("trial", str(before), str(record.number))
         children = self._runs.children()
         for record in records:
             # Creating a database takes seconds, in which the sweep goes on: what came after has events of its own.
-            if record.swept or record.ended is None or record.ended >= event.time:
+            if record.ended is None or record.ended >= event.time:
                 continue
             known = children.get(("trial", str(record.number)))
             if known is None or known.status == "RUNNING":
@@ -311,7 +307,7 @@ class Projection:
         if self._volumes_written is None:
             known = HYPERVOLUME in parent.metrics
             self._volumes_written = self._runs.steps(parent, HYPERVOLUME) if known else set()
-        ended = [r for r in read_study(self._space.folder / STUDY_FILE) if r.ended is not None and not r.swept]
+        ended = [r for r in read_study(self._space.folder / STUDY_FILE) if r.ended is not None]
         ended.sort(key=lambda record: (record.ended or 0.0, record.number))
         volumes = hypervolume_history(front, [record.number for record in ended])
         numbers = [

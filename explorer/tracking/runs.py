@@ -113,15 +113,6 @@ class Runs:
             self.reopen(state)
         return state
 
-    def rename(self, role: Role, old: str, new: str) -> None:
-        """The child known as ``old`` is known, and called, as ``new`` from now on."""
-        children = self.children()
-        if (role, old) in children and (role, new) not in children:
-            state = children.pop((role, old))
-            children[role, new] = state
-            self.write(state, tags={IDENTIFIER[role]: new})
-            self.client.update_run(state.run_id, name=f"{role} {new}")
-
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(

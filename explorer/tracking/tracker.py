@@ -6,20 +6,24 @@ import logging
 import os
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from explorer.run.events import Event, Kind
 from explorer.tracking.outbox import Outbox
 from explorer.tracking.projection import Projection
 from explorer.tracking.runs import Runs, is_final
+from explorer.tracking.spool import Spool
 
 if TYPE_CHECKING:
     from explorer.spec import SearchSpace
 
 logger = logging.getLogger(__name__)
 
-FLUSH_S = 60.0
+FLUSH_S, OUTAGE_S = 60.0, 5.0
+SPOOL_FILE = "tracking.spool"
 ID_FILE = "tracking_id"
 _SQLITE = "sqlite:///"
 # Creating the database takes MLflow seconds and tells every migration of it.
@@ -31,7 +35,7 @@ class MlflowTracker:
 
     Constructing it returns at once: MLflow is imported, and the database created, in that thread. Nothing that
     happens there reaches the sweep; an outage is told once and overcome when the server is back. What could not be
-    delivered by the end is written from the study and the store when the sweep is next resumed.
+    delivered by the end lies in the sweep's folder and is delivered when the sweep is next resumed.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -41,7 +45,15 @@ class MlflowTracker:
         self._open_since: Event | None = None
         self._outbox: Outbox[Event] | None = None
         if self.uri:
-            self._outbox = Outbox(self._deliver, name="tracking", idle=self._idle, is_final=is_final)
+            self._outbox = Outbox(
+                self._deliver,
+                name="tracking",
+                idle=self._idle,
+                is_final=is_final,
+                spool=Spool(space.folder / SPOOL_FILE),
+                to_record=asdict,
+                from_record=_event,
+            )
 
     def on_event(self, event: Event) -> None:
         """Queue ``event``; returns at once."""
@@ -50,8 +62,10 @@ class MlflowTracker:
         if self._outbox is not None:
             self._outbox.put(event)
 
-    def close(self, timeout_s: float = FLUSH_S) -> bool:
+    def close(self, timeout_s: float = FLUSH_S, *, outage_s: float = OUTAGE_S) -> bool:
         """Deliver what is left. False, with a warning, where that took longer than ``timeout_s``.
+
+        While the server does not answer, it is waited for ``outage_s`` only: nothing is lost.
 
         A sweep that did not say how it ended has failed: no run is left RUNNING for ever.
         """
@@ -60,13 +74,14 @@ class MlflowTracker:
         if self._open_since is not None:
             failed = {"state": "failed"}
             self._outbox.put(Event(sequence=0, time=time.time(), kind=Kind.SWEEP_ENDED, data=failed))
-        left = self._outbox.close(timeout_s)
+        left = self._outbox.close(timeout_s, outage_s=outage_s)
         if left:
             logger.warning(
-                "%d tracking records could not be delivered to %s within %.0f s; resume the sweep to write them",
+                "%d tracking records could not be delivered to %s; they are kept in %s and delivered by: explorer resume %s",
                 left,
                 _without_password(self.uri),
-                timeout_s,
+                self._space.folder / SPOOL_FILE,
+                self._space.folder,
             )
         return left == 0
 
@@ -92,6 +107,10 @@ class MlflowTracker:
             )
             self._projection = Projection(space, runs)
         return self._projection
+
+
+def _event(record: Mapping[str, Any]) -> Event:
+    return Event(**{**record, "kind": Kind(record["kind"])})
 
 
 def tracking_uri(space: SearchSpace) -> str:

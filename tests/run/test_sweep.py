@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import descendants
 from explorer.errors import SweepMismatch, UserError
 from explorer.run.cluster import cluster
 from explorer.run.events import Event, Kind
@@ -26,7 +27,7 @@ from explorer.search.from_space import search_of
 from explorer.search.reader import read_study, read_study_attrs
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
-from tests.run.sweeps import Recorder, descendants, toy
+from tests.run.sweeps import Recorder, toy
 
 pytestmark = pytest.mark.ray
 
@@ -187,7 +188,7 @@ def test_killed_then_interrupted_sweep_is_finished_by_running_it_again(tmp_path:
     children = _run_until(command, "1 trials", signal.SIGKILL)
     first = completed(space)
     _wait_for_end({pid: name for pid, name in children.items() if "RayTrainWorker" in name}, seconds=30)
-    assert sweep_status(space.folder).state == "stopped"
+    assert sweep_status(space.folder).state == "killed"
 
     children = _run_until(command, "1 trials", signal.SIGINT)
     second = completed(space)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from explorer.errors import SweepBusy, SweepMismatch, UserError
-from explorer.search.book import CHAIN, KNEW, REASON, RESUMES, SWEPT, StudyBook
+from explorer.search.book import CHAIN, KNEW, REASON, StudyBook
 from explorer.search.reader import read_study
 from explorer.spec.constraint import Constraint
 from explorer.spec.dimension import Choice, Int, Uniform
@@ -110,14 +110,17 @@ def test_a_point_whose_chain_is_refused_becomes_a_failed_trial(tmp_path: Path) -
 
 def test_only_one_process_may_write(tmp_path: Path) -> None:
     first = book(tmp_path)
-    with pytest.raises(SweepBusy, match="the sweep 'mine' is being run by another process"):
+    with pytest.raises(SweepBusy, match=f"the sweep 'mine' is being run by process {os.getpid()} on "):
         book(tmp_path)
     first.close()
     book(tmp_path).close()
 
 
 def test_resuming_with_another_search_is_refused_by_name(tmp_path: Path) -> None:
-    book(tmp_path, identity={"search.gamma": [0, 2], "seed": 0}).close()
+    book(tmp_path, identity={"seed": 1}).close()  # no trial was begun: nothing is lost
+    study = book(tmp_path, identity={"search.gamma": [0, 2], "seed": 0})
+    study.ask()
+    study.close()
     book(tmp_path, identity={"seed": 0, "search.gamma": [0, 2]}).close()
     with pytest.raises(SweepMismatch) as caught:
         book(tmp_path, identity={"search.gamma": [0, 5], "seed": 0})
@@ -128,31 +131,32 @@ def test_resuming_with_another_search_is_refused_by_name(tmp_path: Path) -> None
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_running_is_swept_and_run_again(tmp_path: Path) -> None:
+def test_what_was_running_is_handed_out_again_under_its_own_number(tmp_path: Path) -> None:
     study = book(tmp_path, trials=3, first_points=[FIRST])
-    asked = [study.ask(lambda _: {"joint": "key"}) for _ in range(2)]
+    asked = [study.ask(lambda _: {"joint": "key"}) for _ in range(3)]
     study.tell(1, {"accuracy": 0.5, "gflops": 2.0})
     study.close()
     again = book(tmp_path, trials=3, first_points=[FIRST])
-    swept = read_study(again.path)[0]
-    assert (swept.state, swept.swept) == ("FAIL", True)
-    assert again.counts() == {"RUNNING": 0, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0, "WAITING": 1}
-    rerun = again.ask(lambda _: {"joint": "key"})
-    assert rerun is not None and asked[0] is not None
-    assert (rerun.number, rerun.params) == (2, asked[0].params)
-    assert read_study(again.path)[2].attrs == {RESUMES: 0, CHAIN: {"joint": "key"}}
-    assert again.ask() is not None  # the swept trial does not use up the budget of 3
+    assert not again.budget_is_used_up()
+    assert [again.ask(lambda _: {"joint": "key"}) for _ in range(2)] == [asked[0], asked[2]]
     assert again.ask() is None
+    assert again.counts() == {"RUNNING": 2, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0, "WAITING": 0}
+    assert again.tell(0, {"accuracy": 0.5, "gflops": 2.0}) == "COMPLETE"
 
 
-def test_sweeping_that_was_itself_interrupted_queues_nothing_twice(tmp_path: Path) -> None:
-    study = book(tmp_path)
+def test_a_queued_point_of_which_only_a_part_was_written_is_completed(tmp_path: Path) -> None:
+    book(tmp_path, first_points=[FIRST]).close()
+    lines = (tmp_path / "study.journal").read_bytes().splitlines(keepends=True)
+    study = book(tmp_path, first_points=[FIRST])
     study.ask()
-    study._study.enqueue_trial(dict(FIRST), user_attrs={RESUMES: 0})  # then the process died
     study.close()
-    again = book(tmp_path)
-    assert again.counts()["WAITING"] == 1
-    assert [trial.attrs.get(SWEPT) for trial in read_study(again.path)] == [True, None]
+    whole = (tmp_path / "study.journal").read_bytes().splitlines(keepends=True)
+    (tmp_path / "study.journal").write_bytes(b"".join(whole[: len(lines) + 2]))  # RUNNING, one parameter, killed
+    again = book(tmp_path, first_points=[FIRST])
+    asked = again.ask()
+    assert asked is not None and (asked.number, asked.params) == (0, FIRST)
+    again.tell(0, measured(asked.params))
+    assert again._study.trials[0].params == FIRST
 
 
 def test_a_half_written_line_and_a_stale_lock_are_mended(tmp_path: Path) -> None:
@@ -193,9 +197,9 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, delay_s: float) -> None:
     child.stdout.close()
     study = book(tmp_path, trials=400, sampler="random")
     before = read_study(study.path)
-    running = [trial for trial in before if trial.swept]
+    running = [trial for trial in before if trial.state == "RUNNING"]
     assert len(running) <= 1
-    assert all(trial.state == "COMPLETE" for trial in before if not trial.swept and trial.state != "WAITING")
+    assert all(trial.state == "COMPLETE" for trial in before if trial not in running)
     for trial in running:
         rerun = study.ask()
         assert rerun is not None and rerun.params == trial.params
@@ -246,6 +250,32 @@ def test_a_search_that_is_killed_and_resumed_between_trials_proposes_the_same(tm
         part.close()
     a, b = (read_study(tmp_path / side / "study.journal") for side in "ab")
     assert [trial.params for trial in a] == [trial.params for trial in b]
+
+
+def strict(folder: Path, *, budget: int, deaths: tuple[int, ...], turn: int) -> list[Any]:
+    """Three trials at a time, ended in an order that ``turn`` decides; the process dies after some of the endings."""
+    ended = 0
+    study = book(folder, trials=budget, lag=3)
+    running: list[Any] = []
+    while True:
+        while len(running) < 3 and (asked := study.ask()) is not None:
+            running.append(asked)
+        if not running:
+            study.close()
+            return [(trial.number, trial.params, trial.values) for trial in read_study(study.path)]
+        trial = running.pop(turn % len(running))
+        study.tell(trial.number, measured(trial.params))
+        ended += 1
+        if ended in deaths:
+            study.close()
+            study, running = book(folder, trials=budget, lag=3), []
+
+
+def test_in_strict_order_neither_the_order_of_endings_nor_deaths_change_the_search(tmp_path: Path) -> None:
+    calm = strict(tmp_path / "a", budget=24, deaths=(), turn=0)
+    assert len(calm) == 24
+    assert strict(tmp_path / "b", budget=24, deaths=(), turn=2) == calm
+    assert strict(tmp_path / "c", budget=24, deaths=(1, 5, 6, 17), turn=1) == calm
 
 
 def test_another_seed_proposes_other_points(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from explorer.tracking import outbox
 from explorer.tracking.outbox import Outbox
+from explorer.tracking.spool import Spool
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +103,44 @@ def test_idle_is_called_when_nothing_comes_and_its_errors_change_nothing():
     box.put(1)
     assert box.close(5) == 0
     assert got == [1]
+
+
+# --- the spool --------------------------------------------------------------------------------------------------------
+
+
+def spooled(file, deliver) -> Outbox:
+    return Outbox(deliver, name="test", spool=Spool(file), to_record=lambda n: {"n": n}, from_record=lambda r: r["n"])
+
+
+def test_what_a_process_could_not_deliver_comes_first_in_the_next(tmp_path):
+    got: list[int] = []
+
+    def away_after_two(items):
+        if got:
+            raise ConnectionError("away")
+        got.extend(items)
+
+    first = spooled(tmp_path / "spool", away_after_two)
+    first.put(0)
+    while not got:
+        time.sleep(0.01)
+    for item in (1, 2, 3):
+        first.put(item)
+    assert first.close(5, outage_s=0.05) > 0
+    with (tmp_path / "spool").open("a") as file:
+        file.write('{"n": 4')  # killed while it wrote
+    second = spooled(tmp_path / "spool", got.extend)
+    second.put(5)
+    assert second.close(5) == 0
+    assert got == [0, 1, 2, 3, 5]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_spool_that_cannot_be_written_is_told_once_and_delivery_goes_on(tmp_path, caplog):
+    got: list[int] = []
+    box = spooled(tmp_path / "no such folder" / "spool", got.extend)
+    for item in range(3):
+        box.put(item)
+    assert box.close(5) == 0
+    assert got == [0, 1, 2]
+    assert len(caplog.records) == 1

@@ -48,7 +48,7 @@ class ToyData(SystemConfig):
 class Fault(SystemConfig):
     """Something that goes wrong on purpose, for fault tests: in which stage and from which lambda.rgb on."""
 
-    kind: Literal["none", "raise", "nan"] = "none"
+    kind: Literal["none", "raise", "nan", "memory", "disk_full"] = "none"
     stage: str = "joint"
     above_lambda_rgb: float = 0.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 
 import torch
@@ -85,4 +87,8 @@ def _with_fault(total: Tensor, config: ToyConfig, context: StepContext) -> Tenso
         return total
     if fault.kind == "nan":
         return total * float("nan")
+    if fault.kind == "memory":
+        raise MemoryError(f"fault asked for in stage {context.stage}")
+    if fault.kind == "disk_full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     raise RuntimeError(f"fault asked for in stage {context.stage}")

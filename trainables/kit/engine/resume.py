@@ -3,10 +3,16 @@
 Stored after each epoch: weights, buffers, optimisers, number of steps (learning rates are a function of it) and metrics.
 Nothing else is needed: data order, augmentation, noise, temperature and torch's generator are functions of (seed, epoch,
 pass, step).
+
+The file begins with a line of JSON: key, rounds done, and the checksum of what follows. Where that does not fit, what follows is
+not read: the stage is trained again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -29,8 +35,23 @@ def save_resume(run: Run, work: Path, done: int) -> None:
         "optimisers": [o.state_dict() for o in run.optimisers],
         "history": run.history,
     }
-    torch.save(state, aside)
+    content = io.BytesIO()
+    torch.save(state, content)
+    body = content.getbuffer()
+    head = {"key": run.job.key, "done": done, "sha256": hashlib.sha256(body).hexdigest()}
+    with aside.open("wb") as file:
+        file.write(json.dumps(head).encode() + b"\n")
+        file.write(body)
     os.replace(aside, work / RESUME_FILE)
+
+
+def epochs_saved(work: Path) -> int:
+    """How many epochs the unfinished run in ``work`` has done; 0 = none that can be gone on with. Reads one line."""
+    try:
+        with (work / RESUME_FILE).open("rb") as file:
+            return int(json.loads(file.readline())["done"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def restore(run: Run, work: Path) -> int:
@@ -55,11 +76,11 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _read(run: Run, work: Path) -> dict[str, Any] | None:
-    path = work / RESUME_FILE
-    if not path.exists():
-        return None
     try:
-        state = torch.load(path, map_location=run.device, weights_only=True)
-    except Exception:  # cut short by a full disk, say: the epochs are lost, the stage is not
+        head, _, body = (work / RESUME_FILE).read_bytes().partition(b"\n")
+        if json.loads(head)["sha256"] != hashlib.sha256(body).hexdigest():
+            return None
+        state = torch.load(io.BytesIO(body), map_location=run.device, weights_only=True)
+    except Exception:  # not there; or cut short by a full disk, say: the epochs are lost, the stage is not
         return None
     return state if state["key"] == run.job.key else None

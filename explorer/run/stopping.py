@@ -1,0 +1,81 @@
+"""How a running sweep is told to stop: by a file in its folder, by Ctrl-C, by SIGTERM. No Ray here."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+STOP_FILE = "stop"  # anyone who may write in the sweep's folder may ask for its end
+_LOOK_S = 0.5
+TERMINATED_GRACE_S = 20.0  # whoever sends SIGTERM sends SIGKILL some 30 s later
+
+
+class Stopped(KeyboardInterrupt):
+    """The sweep is to stop in order. ``grace_s``: how long running epochs may take to end; None = as long as they take."""
+
+    def __init__(self, grace_s: float | None) -> None:
+        super().__init__()
+        self.grace_s = grace_s
+
+
+def request_stop(folder: Path) -> None:
+    """Ask whoever runs the sweep in ``folder``, on whichever machine, to let running epochs finish and leave."""
+    (folder / STOP_FILE).touch()
+
+
+def stop_requested(folder: Path) -> bool:
+    return (folder / STOP_FILE).exists()
+
+
+def forget_stop(folder: Path) -> None:
+    """A request to stop holds for the run that it was made in."""
+    (folder / STOP_FILE).unlink(missing_ok=True)
+
+
+def wait_until_stopped(folder: Path) -> None:
+    """Return when nobody runs the sweep in ``folder`` any more."""
+    from explorer.run.status import driver_state
+
+    while driver_state(folder) == "running":
+        time.sleep(_LOOK_S)
+
+
+@contextmanager
+def signals_stop() -> Iterator[None]:
+    """Ctrl-C and SIGTERM (a scheduler's or a container's end) raise :class:`Stopped`. Ray's own handler aborts the process.
+
+    Only the main thread may set handlers; elsewhere nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Stopped(TERMINATED_GRACE_S if signum == signal.SIGTERM else None)
+
+    with _handling(signal.SIGTERM, stop), _handling(signal.SIGINT, stop):
+        yield
+
+
+@contextmanager
+def signals_ignored() -> Iterator[None]:
+    """While the last things are written, impatience changes nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handling(signal.SIGTERM, signal.SIG_IGN), _handling(signal.SIGINT, signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: object) -> Iterator[None]:
+    before = signal.signal(number, handler)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        signal.signal(number, before or signal.SIG_DFL)
