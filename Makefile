@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BUDGET := 0.015
+# Files of tests that run side by side: most of them wait for Ray, MLflow or ffmpeg half of the time.
+TEST_WORKERS := 2
 
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
@@ -36,9 +38,10 @@ docs: $(STAMP)
 # The browser tests drive Debian's chromium; where it can be installed it is, elsewhere they are skipped with the reason.
 BROWSER = command -v chromium || test "$$(id -u)" != 0 || ! command -v apt-get || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
+test: export OMP_NUM_THREADS = 1
 test: check
 	@{ $(BROWSER); } >/dev/null 2>&1 || echo "chromium could not be installed: the browser tests are skipped"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A hundred random kills of everything that a sweep consists of: half an hour.
 soak: $(STAMP)
