@@ -31,6 +31,7 @@ stages:
 search:
   lambda.rgb: {{log: [0.05, 4]}}
   lambda.audio: {{log: [0.02, 2]}}
+start_with: conditioned
 baselines: [unimodal, weighted_fusion]
 budget: {{trials: 2}}
 storage: {storage}
@@ -109,6 +110,32 @@ def test_front_pick_and_predict_agree_on_one_video(swept):
     partly = explorer(*arguments, cwd=swept.folder, code=1)
     assert [p["label"] for p in json.loads(partly.stdout)] == [predicted[0]["label"]]
     assert "broken.mp4" in partly.stderr and "Traceback" not in partly.stderr
+
+
+def test_the_first_trial_is_conditioned_and_its_pick_takes_a_budget_when_it_runs(swept):
+    from explorer import api
+
+    front = api.Front.load(swept.sweep["folder"])
+    conditioned = [c for c in front.candidates if "lambda.rgb" in c.point.knobs]
+    assert {c.trial for c in conditioned} == {0}
+    assert {c.trial for c in front.candidates} == {0, 1}
+    folder = str(api.pick(front, point_id=conditioned[-1].point_id, name="conditioned").folder)
+    curve = json.loads(Path(folder, "pick.json").read_text())["curve"]
+    videos = [str(v) for v in sorted((swept.clips.parent / "videos").glob("*.mp4"))[:2]]
+    cheapest, dearest = curve[0], curve[-1]
+    for setting in (cheapest, dearest):
+        budget = str(setting["gflops"]["full"] * 1.001)
+        told = json.loads(
+            explorer("predict", folder, *videos, "--budget-gflops", budget, "--json", cwd=swept.folder).stdout
+        )
+        by_hand = api.load_model(folder)
+        object.__setattr__(by_hand, "knobs", setting["knobs"])
+        assert [p["gflops"] for p in told] == [p.gflops for p in by_hand.predict(videos)]
+    too_little = explorer("predict", folder, *videos, "--budget-gflops", "1e-9", cwd=swept.folder, code=2)
+    assert f"the cheapest costs {cheapest['gflops']['full']:.4g}" in too_little.stderr
+    mean = str(cheapest["gflops"]["full"])
+    stream = explorer("predict", folder, *videos, "--mean-gflops", mean, cwd=swept.folder).stdout
+    assert stream.splitlines()[-1].startswith("2 videos: ")
 
 
 def test_predictions_on_the_test_videos_equal_the_picks_test_measurement(swept):

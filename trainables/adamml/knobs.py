@@ -10,7 +10,7 @@ from trainables.kit.measure.replay import JOINT_THRESHOLD, LAMBDA
 
 THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 # Weights do the thresholds' work, and better; the product of all values is what an epoch is scored at.
-CONDITIONED_THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
+CONDITIONED_THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.98)
 _GRID = 49  # settings of the weights that a table holds at most
 
 
