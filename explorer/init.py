@@ -11,6 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+import yaml
+
 from explorer.cost import cost_info
 from explorer.errors import InvalidInput
 from explorer.spec.load import load_space
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from trainables.kit.data.heads import Head
 
 LEAST_CLASSES = 2
+COMMENTS = 34  # the column at which the template's comments begin
 TEMPLATE = Path(__file__).with_name("init_template.yaml")
 # Price of a modality's use: from hardly any to so high that it is all but never used, at the size of preset tiny.
 RANGES: Mapping[str, str] = {"rgb": "[0.05, 4]", "audio": "[0.02, 2]"}
@@ -147,13 +150,18 @@ def _yaml(label: str, manifest: Path, modalities: Sequence[str], imported: Impor
     ranges = [f"  {f'lambda.{m}: {{log: {RANGES[m]}}}':<{width}}   # price of using {MEANINGS[m]}" for m in modalities]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=label,
-        manifest=manifest.name,
-        modalities=", ".join(modalities),
+        name_line=_padded(f"name: {label if yaml.safe_load(label) == label else repr(label)}"),  # 2024 is a number
+        manifest_line=_padded(f"  manifest: {manifest.name}"),
+        modalities_line=_padded(f"  modalities: [{', '.join(modalities)}]"),
         ranges="\n".join(ranges),
         videos=len(imported.videos),
         classes=len(imported.classes),
         source=source,
     )
+
+
+def _padded(line: str) -> str:
+    return f"{line:<{COMMENTS - 1}} "
 
 
 def _next(space: Path) -> tuple[str, ...]:

@@ -65,6 +65,12 @@ def test_nothing_is_overwritten(class_folders, capsys):
     begin(capsys, "videos", "--name", "other")
 
 
+@pytest.mark.parametrize("name", ["2024", "yes", "a-name-that-is-longer-than-the-column-of-the-comments"])
+def test_any_name_that_a_sweep_can_have_makes_a_search_space(class_folders, capsys, name):
+    begun = begin(capsys, "videos", "--name", name)
+    assert load_space(begun["space"]).name == name
+
+
 def test_files_without_a_use_are_left_out_and_named(class_folders, capsys):
     first = next(class_folders.iterdir())
     (first / "broken.mp4").write_bytes(b"no video")
