@@ -48,8 +48,10 @@ class Smoked:
         }
 
 
-def smoke(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> Smoked:
+def smoke(space: SearchSpace, *, observers: Sequence[Observer] = (), address: str | None = None) -> Smoked:
     """Rehearse ``space``: one trial and its baselines, a batch of every stage. Nothing is left but the answer.
+
+    ``address``: of a running Ray cluster, as for a sweep.
 
     Raises:
         UserError: what a sweep would refuse.
@@ -66,7 +68,7 @@ def smoke(space: SearchSpace, *, observers: Sequence[Observer] = ()) -> Smoked:
     listener = _Listener()
     try:
         small = rehearsed(space, folder)
-        result = sweep(small, observers=[listener, *observers])
+        result = sweep(small, observers=[listener, *observers], address=address)
         if result.state != "finished":
             raise SweepFailed("the rehearsal was interrupted")
         if listener.failed:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from explorer.spec.space import SearchSpace
 
 
-def rehearse(space: SearchSpace, source: str, overrides: Sequence[str], *, as_json: bool) -> None:
+def rehearse(space: SearchSpace, source: str, overrides: Sequence[str], *, address: str | None, as_json: bool) -> None:
     """Rehearse a sweep and say how it went. ``source`` and ``overrides``: as they were typed."""
     from explorer.smoke import smoke
 
     if not as_json:
         print(f"rehearsing {space.name}: one batch of every stage, from reading the videos to a pick", flush=True)
-    smoked = smoke(space)
+    smoked = smoke(space, address=address)
     print(json.dumps(smoked.to_json()) if as_json else _told(smoked, source, overrides))
 
 

@@ -40,11 +40,13 @@ def command(
     submitted = address is not None and address.startswith(("http://", "https://"))
     if detach and not submitted:
         raise UserError("--detach needs --address http://HEAD:8265, the job server of a running cluster")
+    if smoke and submitted:
+        raise UserError("--smoke needs no job: rehearse on the cluster's head node with --address auto")
     loaded = load_space(space, override or [])
     if smoke:
         from explorer.cli.smoke import rehearse
 
-        rehearse(loaded, space, override or [], as_json=as_json)
+        rehearse(loaded, space, override or [], address=address, as_json=as_json)
         return
     if submitted:
         assert address is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -89,11 +88,8 @@ def ray(settings: Settings) -> Finding:
     """Start Ray, or join a cluster, and run a task on every node."""
     from explorer.run.probe import Answer, probe_cluster
 
-    before = os.environ.get("RAY_ADDRESS")
-    if settings.address:
-        os.environ["RAY_ADDRESS"] = settings.address
     try:
-        answers = probe_cluster()
+        answers = probe_cluster(settings.address)
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         where = f"the cluster at {settings.address}" if settings.address else "Ray on this machine"
@@ -101,10 +97,6 @@ def ray(settings: Settings) -> Finding:
         if settings.address:
             remedy = "check the address, that its ports are open from here, and RAY_AUTH_MODE"
         return Finding.problem(f"{where} does not come up: {said[0]}", remedy, "\n".join(said))
-    finally:
-        os.environ.pop("RAY_ADDRESS", None)
-        if before is not None:
-            os.environ["RAY_ADDRESS"] = before
     ours = Answer.here()
     others = [f"{a.node}: Python {a.python}, program {a.program}" for a in answers if not a.fits(ours)]
     if others:

@@ -44,9 +44,9 @@ def _answer() -> Answer:
     return Answer.here()
 
 
-def probe_cluster() -> list[Answer]:
-    """Join the cluster at ``RAY_ADDRESS``, or start one here, and ask every node. Raises what Ray raises."""
-    with cluster():
+def probe_cluster(address: str | None) -> list[Answer]:
+    """Join the cluster at ``address``, or start one here, and ask every node. Raises what Ray raises."""
+    with cluster(address):
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -44,7 +44,7 @@ def test_a_rehearsal_keeps_the_sizes_of_its_search_space_and_writes_into_its_own
 
 
 def test_a_rehearsal_that_fails_names_the_folder_that_it_leaves(clips, tmp_path, monkeypatch):
-    def fail(space, observers):
+    def fail(space, observers, address):
         raise SweepFailed("the loss is not a number")
 
     monkeypatch.setattr(submit, "sweep", fail)
