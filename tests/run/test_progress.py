@@ -115,7 +115,7 @@ def test_plain_lines_tell_of_stages_and_trials_but_not_of_epochs() -> None:
     script.add(Kind.STAGE_FINISHED, 6, key="warmup-1", seconds=4.0)
     script.add(Kind.TRIAL_FINISHED, 9, trial=0, params={}, chain={}, values={"accuracy": 0.5, "gflops": 12.0})
     stream = io.StringIO()
-    lines = PlainLines(stream.write)
+    lines = PlainLines(lambda line: print(line, file=stream))
     for event in script.events:
         lines.on_event(event)
     printed = stream.getvalue().splitlines()
