@@ -38,7 +38,12 @@ def execute(
         return
     work = store.work(job.key)
     parents = {name: store.path(key) for name, key in job.parents.items()}
-    result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=on_epoch, ranks=ranks)
+
+    def kept(report: EpochReport) -> bool:
+        store.keep(job.key)
+        return on_epoch(report)
+
+    result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=kept, ranks=ranks)
     _measure(job, result, cache, ranks)
     if ranks.first:
         store.publish(job.key, result)

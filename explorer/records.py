@@ -15,6 +15,7 @@ import yaml
 from explorer.errors import CheckpointMissing, NotFound
 from explorer.fronts import OperatingPoint
 from explorer.store import Store
+from explorer.store.remote import Remote, local_root
 from trainables.contract import CostTable, Json
 
 SPACE_FILE = "space.yaml"
@@ -80,6 +81,12 @@ class SweepRecord:
 
 def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
     """The folder of a sweep, given as a folder, as its name below ``runs`` or as its YAML file. Raises ``NotFound``."""
+    if "://" in str(sweep):
+        url, _, name = str(sweep).rstrip("/").rpartition("/")
+        folder = latest(local_root(url) / name)
+        if not (folder / SPACE_FILE).is_file():
+            raise NotFound(f"there is no sweep at {sweep}: no {SPACE_FILE} below it; give the URL of a storage and a sweep's name")
+        return folder
     given = Path(sweep).expanduser()
     if given.suffix in (".yaml", ".yml") and given.is_file():
         from explorer.spec.load import load_space
@@ -93,6 +100,17 @@ def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
     raise NotFound(
         f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder, name or YAML file"
     )
+
+
+def latest(folder: Path) -> Path:
+    """``folder``; where it mirrors one that is given by URL, with what is there now."""
+    if Remote.of(folder.parent) is not None:
+        from explorer.run.mirror import mirror_of
+
+        mirror = mirror_of(folder)
+        assert mirror is not None
+        mirror.fetch()
+    return folder
 
 
 def read_sweep(folder: Path) -> SweepRecord:

@@ -62,7 +62,7 @@ def smoke(space: SearchSpace, *, observers: Sequence[Observer] = (), address: st
     from explorer.submit import sweep
 
     began = time.time()
-    folder = Path(space.storage) / FOLDER / space.name
+    folder = space.folder.parent / FOLDER / space.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     listener = _Listener()

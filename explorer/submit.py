@@ -19,16 +19,31 @@ def run_tracked(
     chains: Mapping[str, tuple[StageJob, ...]] | None = None,
     observers: Sequence[Observer] = (),
     address: str | None = None,
+    front_files: bool = False,
 ) -> SweepResult:
     """``explorer.run.sweep.run_sweep`` with an MLflow tracker among the observers. Raises what it raises."""
+    from explorer.run.mirror import mirrored
     from explorer.run.sweep import run_sweep
     from explorer.tracking import MlflowTracker
 
-    tracker = MlflowTracker(space)
-    try:
-        return run_sweep(space, chains=chains, observers=[*observers, tracker], address=address)
-    finally:
-        tracker.close()
+    with mirrored(space.folder):
+        tracker = MlflowTracker(space)
+        try:
+            result = run_sweep(space, chains=chains, observers=[*observers, tracker], address=address)
+        finally:
+            tracker.close()
+        if front_files:
+            _write_front(space)
+    return result
+
+
+def _write_front(space: SearchSpace) -> None:
+    from explorer.browse import Front
+    from explorer.report.files import write_front_files
+
+    front = Front.load(space.folder)
+    if front.points or front.baselines:
+        write_front_files(front, space.folder)
 
 
 def sweep(space: SearchSpace, *, observers: Sequence[Observer] = (), address: str | None = None) -> SweepResult:
@@ -42,14 +57,7 @@ def sweep(space: SearchSpace, *, observers: Sequence[Observer] = (), address: st
         UserError: the resources do not fit; the sweep was begun with another search space, or is running elsewhere.
         SweepFailed: no worker group came up, the disk is full, or not one trial succeeded.
     """
-    from explorer.browse import Front
-    from explorer.report.files import write_front_files
-
-    result = run_tracked(space, observers=observers, address=address)
-    front = Front.load(space.folder)
-    if front.points or front.baselines:
-        write_front_files(front, space.folder)
-    return result
+    return run_tracked(space, observers=observers, address=address, front_files=True)
 
 
 def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence[str] = ()) -> SearchSpace:
@@ -65,11 +73,14 @@ def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence
     from explorer.errors import UserError
     from explorer.records import SPACE_FILE, find_sweep
     from explorer.spec.load import load_space
+    from explorer.store.remote import Remote
 
     folder = find_sweep(sweep)
     given = Path(sweep).expanduser()
     source = given if given.suffix in (".yaml", ".yml") and given.is_file() else folder / SPACE_FILE
-    space = load_space(source, [f"storage={folder.resolve().parent}", *overrides])
+    remote = Remote.of(folder.parent)
+    storage = folder.resolve().parent if remote is None else remote.url
+    space = load_space(source, [f"storage={storage}", *overrides])
     if not more_trials:
         return space
     trials = space.budget.trials

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,22 @@ def media_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tour(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Tour:
     """The tutorial's commands, typed in a folder with the clips: one real sweep for all tests that only look at one."""
     return take_tour(clips, tmp_path_factory.mktemp("tour"))
+
+
+@pytest.fixture
+def object_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of a bucket of an S3-compatible server on loopback."""
+    server_module = pytest.importorskip("moto.server")
+    s3fs = pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {**settings, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EXPLORER_MIRRORS", str(tmp_path / "mirrors"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"sweeps-{uuid.uuid4().hex}"  # moto keeps its buckets as long as the process lives
+    s3fs.S3FileSystem().mkdir(bucket)
+    yield f"s3://{bucket}"
+    server.stop()

@@ -25,7 +25,12 @@ class Stopped(KeyboardInterrupt):
 
 def request_stop(folder: Path) -> None:
     """Ask whoever runs the sweep in ``folder``, on whichever machine, to let running epochs finish and leave."""
+    from explorer.run.mirror import mirror_of
+
     (folder / STOP_FILE).touch()
+    mirror = mirror_of(folder)
+    if mirror is not None:
+        mirror.ask_to_stop()
 
 
 def stop_requested(folder: Path) -> bool:
@@ -39,9 +44,10 @@ def forget_stop(folder: Path) -> None:
 
 def wait_until_stopped(folder: Path) -> None:
     """Return when nobody runs the sweep in ``folder`` any more."""
+    from explorer.records import latest
     from explorer.run.status import driver_state
 
-    while driver_state(folder) == "running":
+    while driver_state(latest(folder)) == "running":
         time.sleep(_LOOK_S)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from explorer.search.book import Search
@@ -39,7 +38,7 @@ def search_of(space: SearchSpace) -> Search:
 def _earlier(space: SearchSpace) -> list[dict[str, Any]]:
     from explorer.search.earlier import earlier_trials
 
-    runs = Path(space.storage)
+    runs = space.folder.parent
     found = [earlier_trials(sweep, space.search, space.objectives, runs=runs) for sweep in space.warm_start]
     return [trial for of_one in found for trial in of_one]
 

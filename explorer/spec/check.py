@@ -94,8 +94,14 @@ class Checker:
             return None
 
     def _storage(self, space: SearchSpace) -> None:
-        if "://" in space.storage:
-            self._add(("storage",), f"storage must be a folder, local or shared; found {space.storage!r}")
+        scheme, separator, _ = space.storage.partition("://")
+        if not separator:
+            return
+        from fsspec import available_protocols  # 20 ms that most search spaces need not wait for
+
+        if scheme not in available_protocols():
+            told = "a folder, or a URL that fsspec knows (s3://bucket/runs)"
+            self._add(("storage",), f"storage must be {told}; found {space.storage!r}")
 
     def _system(self, space: SearchSpace) -> System | None:
         if ":" not in space.system and space.system not in SYSTEMS:

@@ -13,6 +13,7 @@ from explorer.spec.check import Checker
 from explorer.spec.fields import with_value
 from explorer.spec.space import SearchSpace
 from explorer.spec.text import Marks, Place, Problem, parse, parse_value
+from explorer.store.remote import local_root
 
 
 def load_space(source: str | Path, overrides: Sequence[str] = (), *, files: bool = True) -> SearchSpace:
@@ -92,7 +93,7 @@ def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
         full["storage"] = str(Path(storage).expanduser().absolute())
     tracking = full.get("tracking") or os.environ.get("MLFLOW_TRACKING_URI")
     if tracking is None:
-        full["tracking"] = f"sqlite:///{full['storage']}/mlflow.db"
+        full["tracking"] = f"sqlite:///{local_root(str(full['storage']))}/mlflow.db"
     elif isinstance(tracking, str) and tracking.startswith("sqlite:///") and not tracking.startswith("sqlite:////"):
         full["tracking"] = f"sqlite:///{Path(tracking.removeprefix('sqlite:///')).absolute()}"
     else:

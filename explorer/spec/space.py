@@ -23,6 +23,7 @@ from explorer.errors import SpecError
 from explorer.spec.constraint import METRICS, Constraint, parse_constraint
 from explorer.spec.dimension import Dimension, Int, Uniform, Value, parse_dimension
 from explorer.spec.fields import value_at, with_value
+from explorer.store.remote import local_root
 from trainables.contract import Conditioning, Json, System, SystemConfig
 from trainables.systems import load_system
 
@@ -140,17 +141,17 @@ class SearchSpace(_Frozen):
     @property
     def folder(self) -> Path:
         """Where this sweep keeps what is its own: ``space.yaml``, ``study.journal``, ``front.json``."""
-        return Path(self.storage) / self.name
+        return local_root(self.storage) / self.name
 
     @property
     def store_folder(self) -> Path:
         """The stage store, shared by all sweeps of the storage."""
-        return Path(self.storage) / "store"
+        return local_root(self.storage) / "store"
 
     @property
     def cache_folder(self) -> Path:
         """Decoded media, shared by all sweeps of the storage."""
-        return Path(self.storage) / "cache"
+        return local_root(self.storage) / "cache"
 
     @property
     def parsed_constraints(self) -> tuple[Constraint, ...]:

@@ -14,8 +14,18 @@ CHECKSUMS = "checksums.json"  # {file relative to the folder: {"sha256": hex, "b
 
 def write_checksums(folder: Path) -> None:
     """Write ``checksums.json`` over all files of ``folder``."""
-    sums = {str(f.relative_to(folder)): {"sha256": _sha256(f), "bytes": f.stat().st_size} for f in _files(folder)}
-    (folder / CHECKSUMS).write_text(json.dumps(sums, indent=1, sort_keys=True))
+    (folder / CHECKSUMS).write_text(json.dumps(checksums(folder), indent=1, sort_keys=True))
+
+
+def checksums(folder: Path) -> dict[str, dict[str, str | int]]:
+    """Checksum and size of every file of ``folder``; hidden ones are left out."""
+    files = (file for file in _files(folder) if not file.name.startswith("."))
+    return {str(f.relative_to(folder)): {"sha256": _sha256(f), "bytes": f.stat().st_size} for f in files}
+
+
+def is_right(content: bytes, expected: dict[str, str | int]) -> bool:
+    """Whether a file's bytes are as ``checksums.json`` says."""
+    return hashlib.sha256(content).hexdigest() == expected["sha256"]
 
 
 def broken_files(folder: Path, *, only: str | None = None) -> tuple[str, ...]:

@@ -4,7 +4,8 @@
     ROOT/.work/AREA/KEY/   where a stage is being trained; stays when its process is killed, so that it can go on
     ROOT/.broken/          checkpoints that failed their checksum, moved out of the way
 
-Works on any folder with atomic rename: a local disk or NFS.
+Works on any folder with atomic rename: a local disk or NFS; and on the mirror of an object store, to which everything that is
+published, and after each epoch what is half trained, is sent (:mod:`explorer.store.exchange`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 
 from explorer.errors import CheckpointMissing
 from explorer.store.checksums import CHECKSUMS, broken_files, fingerprint, fsync_folder, write_checksums
+from explorer.store.exchange import Exchange
+from explorer.store.remote import Remote
 
 STAGE_INFO = "stage.json"
 POINTS = "points.json"
@@ -39,9 +42,14 @@ class Store:
         self.root = Path(root)
         self._area = area
         self._verified: dict[str, object] = {}  # key -> what its files looked like
+        remote = Remote.of(self.root.parent)
+        self._exchange = None if remote is None else Exchange(remote, area)
 
     def has(self, key: str) -> bool:
         """Whether the store holds ``key`` whole. Checksums are compared the first time, and where a file was touched since."""
+        return self._has_here(key) or self._fetch(key)
+
+    def _has_here(self, key: str) -> bool:
         folder = self._folder(key)
         if not (folder / CHECKSUMS).is_file():
             return False
@@ -53,9 +61,22 @@ class Store:
             self._verified[key] = looks
         return True
 
+    def _fetch(self, key: str) -> bool:
+        """Fetch ``key`` from the storage that this one mirrors. Whether it is here now, whole."""
+        if self._exchange is None:
+            return False
+        staging = self._staging()
+        try:
+            if not self._exchange.fetch(key, staging):
+                return False
+            _renamed(staging, self._folder(key))
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return self._has_here(key)
+
     def is_there(self, key: str) -> bool:
         """Whether something is published under ``key``; nothing is compared."""
-        return (self._folder(key) / CHECKSUMS).is_file()
+        return (self._folder(key) / CHECKSUMS).is_file() or (self._exchange is not None and self._exchange.has(key))
 
     def path(self, key: str) -> Path:
         """The folder of ``key``'s checkpoint, verified as in :meth:`has`.
@@ -72,10 +93,17 @@ class Store:
         return self.root / _WORK / self._area / _checked(key)
 
     def work(self, key: str) -> Path:
-        """:meth:`work_folder`, made if need be."""
+        """:meth:`work_folder`, made if need be, with what the last machine that trained ``key`` has :meth:`kept <keep>`."""
         folder = self.work_folder(key)
         folder.mkdir(parents=True, exist_ok=True)
+        if self._exchange is not None:
+            self._exchange.bring(key, folder)
         return folder
+
+    def keep(self, key: str) -> None:
+        """An epoch is done: where nodes share no disk, send the working folder of ``key`` to where others find it."""
+        if self._exchange is not None:
+            self._exchange.keep(key, self.work_folder(key))
 
     def publish(self, key: str, folder: Path) -> Path:
         """Make ``folder`` the checkpoint of ``key``, in one atomic step, and clear the working folder.
@@ -87,6 +115,13 @@ class Store:
         ours = self._inside(folder)
         write_checksums(ours)
         fsync_folder(ours)
+        if self._exchange is not None:
+            first = self._exchange.publish(key, ours)
+            self._exchange.forget(key)
+            if not first and self._fetch(key):
+                shutil.rmtree(ours)
+                shutil.rmtree(self.work_folder(key), ignore_errors=True)
+                return final
         while not _renamed(ours, final):
             if self.has(key):  # another process was first
                 shutil.rmtree(ours)
@@ -113,7 +148,8 @@ class Store:
     def keys(self) -> tuple[str, ...]:
         """The keys of all checkpoints, sorted. Nothing is verified."""
         folders: Iterable[Path] = self.root.iterdir() if self.root.is_dir() else ()
-        return tuple(sorted(f.name for f in folders if not f.name.startswith(".") and (f / CHECKSUMS).is_file()))
+        here = {f.name for f in folders if not f.name.startswith(".") and (f / CHECKSUMS).is_file()}
+        return tuple(sorted(here.union(self._exchange.keys() if self._exchange else ())))
 
     def _folder(self, key: str) -> Path:
         return self.root / _checked(key)
@@ -122,9 +158,13 @@ class Store:
         """``folder`` on the store's own file system, where a rename is atomic."""
         if folder.resolve().is_relative_to(self.root.resolve()):
             return folder
+        staging = self._staging()
+        shutil.copytree(folder, staging)
+        return staging
+
+    def _staging(self) -> Path:
         staging = self.root / _WORK / self._area / f"publish-{uuid.uuid4().hex}"
         staging.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, staging)
         return staging
 
     def _move_aside(self, key: str) -> None:
@@ -138,6 +178,9 @@ class Store:
     def _json(self, key: str, name: str) -> Any:
         """A JSON file of a checkpoint, with its checksum compared each time (these files are small)."""
         folder = self._folder(key)
+        if self._exchange is not None and not (folder / CHECKSUMS).is_file():  # not worth fetching the weights, too
+            content = self._exchange.small_file(key, name)
+            return None if content is None else json.loads(content)
         if not (folder / CHECKSUMS).is_file() or not (folder / name).is_file():
             return None
         if broken_files(folder, only=name):

@@ -119,7 +119,7 @@ def tracking_uri(space: SearchSpace) -> str:
     Empty where tracking is off (``tracking: none``, or an empty ``MLFLOW_TRACKING_URI``).
     """
     uri = space.tracking or os.environ.get(
-        "MLFLOW_TRACKING_URI", f"{_SQLITE}{Path(space.storage).absolute()}/mlflow.db"
+        "MLFLOW_TRACKING_URI", f"{_SQLITE}{space.folder.parent.absolute()}/mlflow.db"
     )
     return "" if uri.lower() in ("none", "off") else uri
 

@@ -116,7 +116,7 @@ sampler: tep
 budget: {trials: -1, epochs: 3}
 resources: {worker: 2}
 resources: {workers: 2}
-storage: s3://bucket
+storage: nosuch://bucket
 seed: -1
 """
 
@@ -143,7 +143,7 @@ EXPECTED = [  # line, what was found, what is allowed
     ("line 19: budget.epochs: unknown key", "", "allowed: trials, passes, hours"),
     ("line 20: resources.worker: unknown key", "did you mean 'workers'", "allowed: workers, groups"),
     ("line 21: resources: given twice", "first on line 20", "remove one"),
-    ("line 22: storage must be a folder", "'s3://bucket'", ""),
+    ("line 22: storage must be a folder", "'nosuch://bucket'", ""),
     ("line 23: seed: ", "found -1", "greater than or equal to 0"),
 ]
 
