@@ -186,6 +186,8 @@ class Disturbed:
             self._wait(lambda: self._ended)
             if self._driver.returncode not in (0, -signal.SIGKILL):
                 raise SystemExit(f"a driver ended with {self._driver.returncode}:\n{self._log.read_text()[-4000:]}")
+            if self._place.server is not None:
+                self._place.server.wait()  # what it missed is delivered when the sweep goes on
             again = self._place.explorer("resume", str(self.folder), log=self._log)
             self._driver, code = again, self._driver.returncode
             self._wait(lambda: self._ended)
@@ -362,12 +364,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    result = run(
-        options.kills,
-        seed=options.seed,
-        kinds=options.kinds,
-        tell=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # Ray tells of every node that dies
+        result = run(options.kills, seed=options.seed, kinds=options.kinds, tell=lambda line: print(line, flush=True))
     found = asdict(result)
     print(json.dumps(found) if options.json else "\n".join(f"{name:<18}{value}" for name, value in found.items()))
     whole = result.fronts_identical and not (result.lost or result.duplicated or result.left_behind)
