@@ -18,8 +18,7 @@ def search_of(space: SearchSpace) -> Search:
     Raises:
         UserError: a sweep of ``warm_start`` does not exist or does not fit.
     """
-    default = default_point(space)
-    first = [default, *({**default, **point} for point in space.first_points)]
+    first = _first_points(space)
     return Search(
         name=space.name,
         search=space.search,
@@ -33,6 +32,16 @@ def search_of(space: SearchSpace) -> Search:
         canonical=space.canonical,
         lag=space.resources.groups if space.order == "strict" else None,
     )
+
+
+def _first_points(space: SearchSpace) -> list[dict[str, Any]]:
+    """The configuration's own point, then the given ones; one that names a weight is an independent trial."""
+    default, found = default_point(space), space.conditioning()
+    points = [default]
+    for point in space.first_points:
+        independent = {found.field: found.off} if found and set(point) & set(found.covers) else {}
+        points.append(dict(space.canonical({**default, **independent, **point})))
+    return points
 
 
 def _earlier(space: SearchSpace) -> list[dict[str, Any]]:

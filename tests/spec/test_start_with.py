@@ -8,6 +8,7 @@ import pytest
 
 from explorer.errors import SpecError
 from explorer.search.book import Search, StudyBook
+from explorer.search.from_space import _first_points
 from explorer.spec import load_space
 from explorer.spec.dimension import Choice
 from explorer.spec.draws import default_point
@@ -64,6 +65,13 @@ def test_no_second_conditioned_trial_is_asked_for_where_only_the_weights_are_sea
     asked = [book.ask() for _ in range(8)]
     book.close()
     assert [trial.params[FIELD] for trial in asked if trial is not None] == ["lambda", *["none"] * 7]
+
+
+def test_a_first_point_that_names_a_weight_is_an_independent_trial() -> None:
+    found = space("first_points=[{lambda.rgb: 2}, {temperature.initial: 3}]")
+    points = _first_points(found)
+    assert [point[FIELD] for point in points] == ["lambda", "none", "lambda"]
+    assert points[1]["lambda.rgb"] == 2
 
 
 def test_without_a_weight_that_is_searched_it_is_refused() -> None:
