@@ -113,13 +113,13 @@ def test_convention_and_axis_switch(tab, front):
     assert "GFLOPs a video (paper convention)" in tab.page.text_content("#plot")
     tab.select("#kind", "share")
     assert "% of everything on" in tab.page.text_content("#plot")
-    assert not tab.page.is_disabled("#paper")
     tab.do(lambda: tab.page.check("#paper"))
     assert "another data set" in tab.text("#paper-note") and "Kinetics-Sounds" in tab.page.text_content("#plot")
     tab.select("#kind", "total_s")
-    assert "seconds a video, with decoding" in tab.page.text_content("#plot")
+    assert "seconds with decoding, a video" in tab.page.text_content("#plot")
     assert "decode pictures 200 ms" in tab.text("#time") and "a planted processor" in tab.text("#time")
-    assert tab.page.is_disabled("#convention") and tab.page.is_disabled("#paper")
+    assert tab.page.is_disabled("#convention") and "prints no times" in tab.text("#paper-note")
+    assert "paper, on Kinetics-Sounds" not in tab.page.text_content("#plot")
     tab.slide(1000)
     in_seconds = {p.point_id: p.total_s(front.times.times) for p in front.candidates}
     chosen = re.search(r"joint-e\d+-[0-9a-f]{6}", tab.text("#choice"))[0]

@@ -1,5 +1,10 @@
 """What lies below the plot: decisions, history, importances, the paper's rows, seconds."""
 
+import json
+import re
+import subprocess
+import sys
+
 import numpy as np
 import optuna
 import pytest
@@ -14,6 +19,7 @@ from explorer.report.tables import time_table
 from explorer.search.importance import FEWEST_TRIALS, importances
 from explorer.times import measure_times, read_times
 from tests.report.planted import CLASSES, SEGMENTS, joint_settings, planted_sweep, replay, write_planted_times
+from tests.tour import ROOT, commands_of
 from trainables.kit.data.config import DATA_PRESETS, DataConfig
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.shown import segment_pictures
@@ -96,8 +102,16 @@ def test_real_files_and_networks_are_timed(clips):
     table = system.measure_time(config, 6, files[:2])
     parts = {part.name: part for part in table.parts}
     assert all(part.seconds > 0 for part in table.parts) and table.videos == 2
-    assert {"decode pictures", "decode sound", "spectrogram", "flow", "policy network", "flow network"} <= parts.keys()
-    assert parts["decode pictures"].policy and not parts["decode pictures"].by_segment
+    assert {
+        "rgb: decode, crop",
+        "decode sound",
+        "spectrogram",
+        "flow",
+        "policy network",
+        "flow network",
+    } <= parts.keys()
+    assert parts["rgb: decode, crop"].policy and parts["rgb: decode, crop"].by_segment
+    assert parts["decode sound"].sites == ("audio",) and not parts["decode sound"].by_segment
     assert parts["flow"].by_segment and parts["rgb network"].sites == ("rgb",)
 
 
@@ -211,3 +225,23 @@ def test_the_paper_s_rows_are_those_of_the_same_modalities_in_top_1(planted):
 
 def test_a_system_without_a_paper_has_no_rows_to_compare(real_space):
     assert published_rows(Front.load(real_space.folder))["rows"] == []
+
+
+# --- the whole of it on a real sweep ----------------------------------------------------------------------------------
+
+
+@pytest.mark.ray
+def test_the_command_of_the_docs_measures_and_draws_a_real_sweep(tour, tmp_path):
+    [words] = commands_of(ROOT / "docs" / "front-page.md")
+    page = tmp_path / "front.html"
+    given = [{"quickstart": str(tour.sweep), "front.html": str(page)}.get(word, word) for word in words[1:]]
+    done = subprocess.run(
+        [sys.executable, "-m", "explorer.cli.app", *given], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Milliseconds a video" in done.stdout
+    [sweep] = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page.read_text(), re.DOTALL)[1])["sweeps"]
+    assert sweep["times"]["all_on"]["total_s"] > sweep["times"]["all_on"]["network_s"] > 0
+    assert all(row["cost"]["total_s"] > 0 for row in sweep["rows"])
+    assert sweep["gallery"]["videos"] and sweep["gallery"]["videos"][0]["pictures"].keys() == {"rgb", "audio"}
+    assert page.stat().st_size < 8_000_000

@@ -19,8 +19,8 @@ from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML
 from trainables.kit.data.cache import Source, decode_frames
 from trainables.kit.data.config import DataConfig
-from trainables.kit.data.dataset import load_file
-from trainables.kit.data.decode import decode_sound
+from trainables.kit.data.dataset import LoadedFile, load_file
+from trainables.kit.data.decode import Sound, decode_sound
 from trainables.kit.data.flow import FlowTrack
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.data.modalities.flow import STACKED
@@ -64,26 +64,24 @@ def _quickest(calls: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _preprocess_s(video: Path, data: DataConfig) -> Iterator[tuple[str, float]]:
-    source, every = Source(path=video), range(data.segments.test)
-    yield "decode pictures", _seconds(lambda: decode_frames(source, data))
-    if "sound" in data.tracks:
-        yield "decode sound", _seconds(lambda: decode_sound(video, sample_rate=data.audio.sample_rate))
-        sound = decode_sound(video, sample_rate=data.audio.sample_rate)
-        if sound is not None:
-            samples_N = sound.samples_N
-            yield "spectrogram", _seconds(lambda: log_spectrogram(samples_N, data.audio))
-        else:
-            yield "spectrogram", 0.0
-    if "flow" in data.tracks:
-        yield "flow", _flow_s(source, data)
-    loaded = load_file(video, data)
+    """As ``predict`` reads a file: only the frames of the segments are decoded; sound is decoded whole."""
+    every = range(data.segments.test)
+    opened: list[LoadedFile] = []
+    yield "open the file", _seconds(lambda: opened.append(load_file(video, data)))
     for name in data.inputs:
-        if name != "flow":
-            yield f"{name} input", _seconds(partial(loaded.read, name, every))
+        if MODALITIES[name].kind == "video" and name != "flow":
+            yield f"{name}: decode, crop", _seconds(partial(opened[0].read, name, every))
+    if "flow" in data.tracks:
+        yield "flow", _flow_s(Source(path=video), data)
+    if "sound" in data.tracks:
+        sounds: list[Sound | None] = []
+        yield "decode sound", _seconds(lambda: sounds.append(decode_sound(video, sample_rate=data.audio.sample_rate)))
+        samples_N = None if sounds[0] is None else sounds[0].samples_N
+        yield "spectrogram", 0.0 if samples_N is None else _seconds(lambda: log_spectrogram(samples_N, data.audio))
 
 
 def _flow_s(source: Source, data: DataConfig) -> float:
-    """Of all fields that the segments need."""
+    """Of all fields that the segments need, their frames decoded before."""
     frames = decode_frames(source, data).frames_FHW3
     count_1 = np.array([frames.shape[0]])
     spec = SegmentSpec.of(data.segments)
@@ -98,15 +96,14 @@ def _prepared(name: str, seconds: float, config: AdaMMLConfig) -> TimedPart:
     """A preprocessing part with those that need it: the policy looks at every segment of what it sees."""
     modalities = config.data.modalities
     seen = {config.seen_by_policy(m) for m in modalities}
-    if name.endswith(" input"):
-        modality = name.removesuffix(" input")
-        return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=(modality,), policy=modality in seen)
-    if name == "flow":
-        return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=("flow",), policy="flow" in seen)
-    sound = name in ("decode sound", "spectrogram")
-    sites = tuple(m for m in modalities if (MODALITIES[m].kind == "sound") == sound)
-    policy = any((MODALITIES[m].kind == "sound") == sound for m in seen)
-    return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=sites, policy=policy, by_segment=False)
+    if name == "open the file":
+        return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=modalities, policy=True, by_segment=False)
+    if name in ("decode sound", "spectrogram"):
+        sites = tuple(m for m in modalities if MODALITIES[m].kind == "sound")
+        policy = any(MODALITIES[m].kind == "sound" for m in seen)
+        return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=sites, policy=policy, by_segment=False)
+    modality = name.partition(":")[0]
+    return TimedPart(name=name, kind="preprocess", seconds=seconds, sites=(modality,), policy=modality in seen)
 
 
 def _networks(config: AdaMMLConfig, classes: int, device: torch.device) -> Iterator[TimedPart]:

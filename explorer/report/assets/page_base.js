@@ -15,10 +15,10 @@ const FONT = { family: "system-ui, -apple-system, Segoe UI, Roboto, sans-serif",
 const BARE = { displayModeBar: false, responsive: true };
 
 const KINDS = {
-  gflops: { title: "GFLOPs a video", unit: "GFLOPs", needs: "" },
-  share: { title: "% of everything on", unit: "%", needs: "" },
-  network_s: { title: "seconds of the networks", unit: "s", needs: "times" },
-  total_s: { title: "seconds a video, with decoding", unit: "s", needs: "times" },
+  gflops: { option: "GFLOPs", title: "GFLOPs a video", unit: "GFLOPs", needs: "" },
+  share: { option: "% of all-on", title: "% of everything on", unit: "%", needs: "" },
+  network_s: { option: "seconds, networks", title: "seconds of the networks, a video", unit: "s", needs: "times" },
+  total_s: { option: "seconds, with decoding", title: "seconds with decoding, a video", unit: "s", needs: "times" },
 };
 
 data.sweeps.forEach((sweep, index) => {
@@ -91,5 +91,6 @@ function ticks(low, high) {
   let found = decades(low, high, [1, 2, 5]);
   if (found.length < 4) found = decades(low, high, [1, 1.5, 2, 3, 5, 7]);
   const most = innerWidth < 600 ? 5 : 10;
-  return found.length > most ? found.filter((value) => String(value).replace(/[0.]/g, "").startsWith("1")) : found;
+  const step = Math.ceil(found.length / most);
+  return found.filter((_, index) => index % step === 0);
 }

@@ -76,6 +76,8 @@ function timeBar() {
     bar.append(piece);
     legend.append(entry);
   });
+  const networks = parts.reduce((sum, part, index) => sum + (part.kind === "network" ? row.seconds[index] : 0), 0);
   box.replaceChildren(element("h2", `Where the ${number(1000 * total)} ms of a video go at this point`), bar, legend,
-    element("p", `${row.sweep.times.text}. Networks are given all segments of a video at once.`, "hint"));
+    element("p", `The networks (hatched) take ${percent(networks / total)} of the time: this is what GFLOPs count. Measured: ${row.sweep.times.text}. ` +
+      "Networks are given all segments of a video at once.", "hint"));
 }

@@ -34,8 +34,6 @@ function controls() {
   $("budget-value").textContent = `${number(state.budget)} ${unit()}`;
   $("convention").disabled = inTime();
   const problem = paperProblem();
-  $("paper").disabled = problem !== null;
-  $("paper-label").title = problem ?? "As printed, measured on another data set.";
   $("paper-note").textContent = problem === null && $("paper").checked
     ? `The crosses are the paper's own figures on ${[...new Set(data.sweeps[0].published.rows.map((row) => row.data_set))].join(" and ")}: another data set, so compare the shape and the saving, not the height.`
     : $("paper").checked ? problem : "";
@@ -109,8 +107,9 @@ function listen() {
 
 function start() {
   $("title").textContent = data.title;
+  $("paper-label").hidden = !data.sweeps[0].published.rows.length;
   $("notes").replaceChildren(...data.notes.map((note, index) => element("p", note, index ? "warning" : "")));
-  options($("kind"), Object.entries(KINDS).map(([id, kind]) => [id, kind.title, !kind.needs || timed()]), state.kind);
+  options($("kind"), Object.entries(KINDS).map(([id, kind]) => [id, kind.option, !kind.needs || timed()]), state.kind);
   options($("convention"), Object.keys(data.sweeps[0].conventions).map((name) => [name, name, true]), state.convention);
   options($("steps"), Object.keys(STEPS).map((name) => [name, name, true]), state.steps);
   initial();

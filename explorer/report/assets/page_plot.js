@@ -76,7 +76,7 @@ function paperProblem() {
   if (inTime()) return "The paper prints no times.";
   if (state.kind === "share") return null;
   const ours = data.sweeps[0].conventions.paper?.all_on_gflops ?? 0;
-  if (!same) return `The paper's networks cost ${number(all)} GFLOPs with everything on, these ${number(ours)}: compare them by "% of everything on".`;
+  if (!same) return `The paper's networks cost ${number(all)} GFLOPs with everything on, these ${number(ours)}: choose the cost "% of all-on" to compare them.`;
   return state.convention === "paper" ? null : "The paper's GFLOPs are of its own convention: switch to it.";
 }
 
@@ -104,22 +104,26 @@ function costRange(traces) {
   return [low - pad, high + pad];
 }
 
-// A name goes to the side of its mark where the plot has room, and below the ones that it would touch.
-function baselineLabels(low, high, height) {
+// Names beside their marks: the first place that meets no other mark or name and stays within the plot.
+const PLACES = [[1, 0], [-1, 0], [1, -14], [-1, -14], [1, 14], [-1, 14], [1, -28], [-1, -28]];
+
+function baselineLabels(low, high, box) {
   const rows = (several ? baselines(data.sweeps[0]) : data.sweeps.flatMap(baselines)).filter((row) => cost(row) > 0);
-  const shown = [];
   const all = data.sweeps.flatMap((sweep) => sweep.rows).map((row) => row.accuracy);
-  const scale = height / Math.max(Math.max(...all) - Math.min(...all), 0.05);
-  for (const row of [...rows].sort((a, b) => b.accuracy - a.accuracy)) {
-    const x = Math.log10(cost(row)), left = x > low + 0.5 * (high - low);
-    let shift = 0;
-    const y = () => row.accuracy * scale + shift;
-    while (shown.some((other) => other.left === left && Math.abs(other.x - x) < 0.35 * (high - low) && Math.abs(other.y - y()) < 14)) shift -= 14;
-    shown.push({ x, y: y(), left, row, shift });
-  }
-  return shown.map(({ x, row, left, shift }) => ({ x, y: row.accuracy, text: escape(shortened(row.label, 28)), showarrow: false,
-    font: { color: BASE, size: 12 }, bgcolor: "rgba(255,255,255,0.75)", borderpad: 1,
-    xanchor: left ? "right" : "left", xshift: left ? -10 : 10, yshift: shift }));
+  const top = Math.max(...all), tall = box.height / Math.max(1.12 * (top - Math.min(...all)), 0.05);
+  const marks = rows.map((row) => ({ row, x: (Math.log10(cost(row)) - low) / (high - low) * box.width, y: (top - row.accuracy) * tall }));
+  const taken = marks.map(({ x, y }) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }));
+  const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return marks.map(({ row, x, y }, own) => {
+    const text = shortened(row.label, 28), wide = 6.8 * text.length;
+    const boxes = PLACES.map(([side, down]) => ({ side, down, left: side > 0 ? x + 10 : x - 10 - wide, right: side > 0 ? x + 10 + wide : x - 10,
+      top: y + down - 7, bottom: y + down + 7 }));
+    const free = boxes.filter((one) => one.left > 0 && one.right < box.width && !taken.some((other, i) => i !== own && meets(one, other)));
+    const place = free[0] ?? boxes.find((one) => one.left > 0 && one.right < box.width) ?? boxes[1];
+    taken.push(place);
+    return { x: Math.log10(cost(row)), y: row.accuracy, text: escape(text), showarrow: false, font: { color: BASE, size: 12 },
+      bgcolor: "rgba(255,255,255,0.75)", borderpad: 1, xanchor: place.side > 0 ? "left" : "right", xshift: 10 * place.side, yshift: -place.down };
+  });
 }
 
 function draw() {
@@ -138,7 +142,7 @@ function draw() {
       title: narrow ? undefined : { text: `${escape(data.sweeps[0].metric)} on validation`, font: { size: 13 } } },
     shapes: state.budget > 0 ? [{ type: "line", x0: state.budget, x1: state.budget, yref: "paper", y0: 0, y1: 1,
       line: { color: CHOICE, width: 1, dash: "dot" } }] : [],
-    annotations: baselineLabels(low, high, $("plot").clientHeight - 110),
+    annotations: baselineLabels(low, high, { width: $("plot").clientWidth - (narrow ? 62 : 90), height: $("plot").clientHeight - 110 }),
   }, { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover",
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toImage"] });
 }
