@@ -82,8 +82,8 @@ class Forced(Runner):
 
     use_BSM: Tensor
 
-    def _wanted(self, pieces: Sequence[Piece], state: Any) -> tuple[Tensor, Any]:
-        super()._wanted(pieces, state)
+    def _wanted(self, pieces: Sequence[Piece], seen: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
+        super()._wanted(pieces, seen, state)
         return self.use_BSM[: len(pieces)], None
 
 
@@ -96,7 +96,8 @@ class InMemory:
         self.start_s_S = self.end_s_S = tuple(float(s) for s in range(segments))
 
     def read(self, name: str, segments: Sequence[int]) -> Tensor:
-        return self.inputs[name][list(segments)]
+        whole = list(segments) == list(range(len(self.start_s_S)))
+        return self.inputs[name] if whole else self.inputs[name][list(segments)]
 
     def present(self, name: str) -> list[bool]:
         return [True] * len(self.start_s_S)
@@ -166,10 +167,12 @@ def _runner(model: AdaMML, config: AdaMMLConfig, shape: tuple[int, int, int], ra
 
 
 def _networks(runner: Forced, loaded: Sequence[Any]) -> None:
+    """What ``predict`` does once the files are read."""
     pieces = [runner._piece(each, range(len(each.start_s_S))) for each in loaded]
-    wanted_BSM, _ = runner._wanted(pieces, None)
+    seen = runner._seen(pieces)
+    wanted_BSM, _ = runner._wanted(pieces, seen, None)
     use = [runner._choose(piece, wanted_SM) for piece, wanted_SM in zip(pieces, wanted_BSM, strict=True)]
-    runner._recognise([piece.chosen for piece in pieces], torch.stack(use))
+    runner._recognise(pieces, seen, torch.stack(use))
 
 
 def _read_chosen(config: AdaMMLConfig, files: Sequence[Path], use_BSM: Tensor) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from explorer.init import Begun
 
 SHOWN = 5  # files left out that are named
+FEW = 100  # validation videos; a standard error is 50 / sqrt(n) points at most
 
 
 def command(
@@ -43,4 +44,7 @@ def _told(begun: Begun) -> str:
         lines += [f"    {line}" for line in begun.left_out[:SHOWN]]
         if len(begun.left_out) > SHOWN:
             lines.append(f"    and {len(begun.left_out) - SHOWN} more (--json names all)")
+    val = begun.splits["val"]
+    if val < FEW:
+        lines.append(f"  note          on {val} validation videos an accuracy is known to about ± {50 / val**0.5:.0f} points")
     return "\n".join([*lines, "\nNext:", *(f"  {command}" for command in begun.next_commands)])

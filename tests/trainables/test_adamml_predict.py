@@ -97,7 +97,7 @@ def test_sound_is_not_decoded_where_nothing_asks_for_it(net, videos, monkeypatch
 
 def test_frames_of_skipped_segments_are_not_decoded(net, videos, monkeypatch):
     class LastSegment(Runner):
-        def _wanted(self, pieces, state):
+        def _wanted(self, pieces, seen, state):
             wanted_BSM = torch.zeros(len(pieces), SEGMENTS, 2, dtype=torch.bool)
             wanted_BSM[:, -1, 0] = True
             return wanted_BSM, None

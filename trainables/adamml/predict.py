@@ -38,7 +38,7 @@ Got = TypeVar("Got")
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Some segments of an opened file. ``seen``: what the policy looks at; ``chosen``: what recognition gets of the used ones."""
+    """Some segments of an opened file. ``seen``: what the policy looks at; ``chosen``: what recognition reads beside it."""
 
     loaded: LoadedFile
     segments: Sequence[int]
@@ -72,9 +72,10 @@ class Runner:
         for segment in range(len(loaded.start_s_S)):
             with torch.no_grad():  # not around the yield: it would hold in the caller's code too
                 piece = self._piece(loaded, [segment])
-                wanted_BSM, state = self._wanted([piece], state)
+                seen = self._seen([piece])
+                wanted_BSM, state = self._wanted([piece], seen, state)
                 use_SM = self._choose(piece, wanted_BSM[0])
-                total_C = total_C + self._recognise([piece.chosen], use_SM[None])[0]
+                total_C = total_C + self._recognise([piece], seen, use_SM[None])[0]
             used.append(use_SM[0])
             yield SegmentPrediction(
                 index=segment,
@@ -92,12 +93,16 @@ class Runner:
         opened = list(pool.map(lambda video: _or_error(lambda: self._open(video)), videos))
         pieces = {n: each for n, each in enumerate(opened) if isinstance(each, Piece)}
         if pieces:
-            wanted_BSM, _ = self._wanted(list(pieces.values()), None)
+            seen = self._seen(list(pieces.values()))
+            wanted_BSM, _ = self._wanted(list(pieces.values()), seen, None)
             chosen = pool.map(lambda p, w: _or_error(lambda: self._choose(p, w)), pieces.values(), wanted_BSM)
             use = dict(zip(pieces, chosen, strict=True))
             good = {n: use_SM for n, use_SM in use.items() if isinstance(use_SM, Tensor)}
             if good:
-                logits_BC = self._recognise([pieces[n].chosen for n in good], torch.stack(list(good.values())))
+                if len(good) < len(pieces):
+                    rows = [row for row, n in enumerate(pieces) if n in good]
+                    seen = {name: x_BSTCHW[rows] for name, x_BSTCHW in seen.items()}
+                logits_BC = self._recognise([pieces[n] for n in good], seen, torch.stack(list(good.values())))
                 for logits_C, (n, use_SM) in zip(logits_BC, good.items(), strict=True):
                     answers[n] = Prediction(
                         probability_C=logits_C.softmax(-1).tolist(),
@@ -119,12 +124,17 @@ class Runner:
             seen = {name: loaded.read(name, segments) for name in names}
         return Piece(loaded=loaded, segments=segments, seen=seen, chosen={})
 
-    def _wanted(self, pieces: Sequence[Piece], state: PolicyState | None) -> tuple[Tensor, PolicyState | None]:
+    def _seen(self, pieces: Sequence[Piece]) -> dict[str, Tensor]:
+        """What the policy looks at, of all pieces: ``BSTCHW`` by input."""
+        return {name: self._stacked([piece.seen[name] for piece in pieces]) for name in pieces[0].seen}
+
+    def _wanted(
+        self, pieces: Sequence[Piece], seen: Mapping[str, Tensor], state: PolicyState | None
+    ) -> tuple[Tensor, PolicyState | None]:
         """``wanted_BSM`` as booleans, whether or not there is a signal; and the policy's state after it."""
         modalities = self.model.modalities
         shape = (len(pieces), len(pieces[0].segments), len(modalities))
         if self.mode in POLICY_MODES:
-            seen = {name: self._stacked([piece.seen[name] for piece in pieces]) for name in pieces[0].seen}
             policy = self.model.policy
             weights_1M = lambda_of(self.config, self.knobs)  # of a policy that knows them; the same for every video
             lambda_BM = None if weights_1M is None else weights_1M.expand(len(pieces), -1)
@@ -139,7 +149,7 @@ class Runner:
         return torch.tensor([only == self.mode or m == only for m in modalities]).expand(shape), None
 
     def _choose(self, piece: Piece, wanted_SM: Tensor) -> Tensor:
-        """``use_SM``; an absent modality is never used. Reads what recognition needs, and nothing else."""
+        """``use_SM``; an absent modality is never used. Reads what recognition needs beside what is there."""
         use_SM = wanted_SM.clone()
         for i, m in enumerate(self.model.modalities):
             if use_SM[:, i].any():
@@ -148,22 +158,34 @@ class Runner:
             rows = use_SM[:, i].nonzero()[:, 0].tolist()
             if self.mode.startswith(FUSED):
                 rows = list(range(len(use_SM)))  # these baselines look at everything there is
-            if rows:
-                seen, wanted = piece.seen.get(m), [piece.segments[row] for row in rows]
-                piece.chosen[m] = piece.loaded.read(m, wanted) if seen is None else seen[rows]
+            if rows and m not in piece.seen:
+                piece.chosen[m] = piece.loaded.read(m, [piece.segments[row] for row in rows])
         return use_SM
 
-    def _recognise(self, chosen: Sequence[Mapping[str, Tensor]], use_BSM: Tensor) -> Tensor:
-        """``logits_BC`` on the CPU; ``chosen``: of each video, the inputs of its chosen segments by modality."""
+    def _recognise(self, pieces: Sequence[Piece], seen: Mapping[str, Tensor], use_BSM: Tensor) -> Tensor:
+        """``logits_BC`` on the CPU."""
         model, use_BSM = self.model, use_BSM.to(self._device)
         if self.mode.startswith(FUSED):
-            inputs = {m: self._stacked([each[m] for each in chosen]) for m in model.modalities}
-            contribution_BSMC = model.fused(self.mode.removeprefix(FUSED), inputs, use_BSM.float())
+            everything = {m: self._stacked([piece.chosen[m] for piece in pieces]) for m in model.modalities}
+            contribution_BSMC = model.fused(self.mode.removeprefix(FUSED), everything, use_BSM.float())
         else:
-            parts = {m: [each[m] for each in chosen if m in each] for m in model.modalities}
-            inputs = {m: torch.cat(some).to(self._device) for m, some in parts.items() if some}
+            inputs = {
+                m: x for i, m in enumerate(model.modalities) if (x := self._used(m, pieces, seen, use_BSM[..., i]))
+            }
             contribution_BSMC = model.contributions(logits_of_chosen(model, inputs, use_BSM))
         return fuse(contribution_BSMC, use_BSM.float()).float().cpu()
+
+    def _used(self, m: str, pieces: Sequence[Piece], seen: Mapping[str, Tensor], use_BS: Tensor) -> list[Tensor]:
+        """The inputs of the chosen segments in order, ``NTCHW``, in batches; none where nothing is chosen."""
+        if not use_BS.any():
+            return []
+        if m not in seen:
+            x_NTCHW = torch.cat([piece.chosen[m] for piece in pieces if m in piece.chosen]).to(self._device)
+        elif use_BS.all():
+            x_NTCHW = seen[m].flatten(0, 1)  # nothing is copied
+        else:
+            x_NTCHW = seen[m][use_BS]
+        return list(x_NTCHW.split(SEGMENTS_AT_ONCE))
 
     def _decisions(self, piece: Piece, use_SM: Tensor) -> list[Decision]:
         return [
@@ -186,20 +208,21 @@ class Runner:
         return {convention: charged.at_rates_gmacs(convention, rates) for convention in CONVENTIONS}
 
     def _stacked(self, inputs: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(inputs)).to(self._device)
+        together = inputs[0][None] if len(inputs) == 1 else torch.stack(list(inputs))
+        return together.to(self._device)
 
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
 
-def logits_of_chosen(model: AdaMML, inputs: Mapping[str, Tensor], use_BSM: Tensor) -> Tensor:
-    """``logits_BSMC``, zeros where nothing is used. ``inputs``: by modality, the chosen segments in order, ``NTCHW``."""
+def logits_of_chosen(model: AdaMML, inputs: Mapping[str, Sequence[Tensor]], use_BSM: Tensor) -> Tensor:
+    """``logits_BSMC``, zeros where nothing is used. ``inputs``: by modality, batches ``NTCHW`` of the chosen segments in order."""
     logits_BSMC = torch.zeros(*use_BSM.shape, model.classes, device=use_BSM.device)
     for i, m in enumerate(model.modalities):
         if m in inputs:
             net = model.recognition[m]
-            logits_BSMC[:, :, i][use_BSM[:, :, i]] = torch.cat([net(x) for x in inputs[m].split(SEGMENTS_AT_ONCE)])
+            logits_BSMC[:, :, i][use_BSM[:, :, i]] = torch.cat([net(x_NTCHW) for x_NTCHW in inputs[m]])
     return logits_BSMC
 
 
