@@ -62,7 +62,7 @@ class Case:
 
 
 CASES: Mapping[str, Case] = {
-    "tiny": Case(preset="tiny", videos=8, segments=10, size=(64, 64), fps=10, clip_s=8.0),
+    "tiny": Case(preset="tiny", videos=32, segments=10, size=(64, 64), fps=10, clip_s=8.0),
     "resnet18-160": Case(preset="base", videos=2, segments=10, size=(240, 320), fps=25, clip_s=10.0),
 }
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.trainables.adamml_parts import new_model, tiny_config
-from trainables.adamml.predict import Runner
+from trainables.adamml.config import AdaMMLConfig
+from trainables.adamml.predict import Runner, videos_at_once
 from trainables.adamml.system import AdaMMLSystem
 from trainables.contract import Prediction
 from trainables.errors import DecodeError, UserError
@@ -61,6 +62,13 @@ def test_several_videos_together_are_predicted_as_each_alone(net, videos):
         assert found.decisions == alone.decisions
         assert found.probability_C == pytest.approx(alone.probability_C, abs=1e-5)
         assert found.gmacs == pytest.approx(alone.gmacs)
+
+
+def test_fewer_videos_are_held_in_memory_where_their_inputs_are_large():
+    assert videos_at_once(tiny_config()) == 32
+    # 10 segments of 8 frames of 224 pixels and a spectrogram: 51 MB a video.
+    data = {"modalities": ["rgb", "audio"], "segments": {"test": 10}}
+    assert videos_at_once(AdaMMLConfig.model_validate({"data": {"manifest": "none", **data}})) == 5
 
 
 def test_a_broken_file_is_answered_by_its_error_and_the_others_by_their_prediction(net, videos, tmp_path):

@@ -9,6 +9,7 @@ Axes: ``B`` video, ``S`` segment, ``M`` modality, ``C`` class, ``N`` chosen segm
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +28,12 @@ from trainables.adamml.policy import PolicyState
 from trainables.contract import CONVENTIONS, Convention, CostTable, Decision, Prediction, SegmentPrediction
 from trainables.errors import UserError
 from trainables.kit.data.dataset import LoadedFile, load_file
+from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.measure.modality import POLICY_MODES
 from trainables.kit.measure.replay import threshold_of
 
-VIDEOS_AT_ONCE = 8  # whose chosen segments are computed together; their inputs are held in memory
+VIDEOS_AT_ONCE = 32  # at most, whose chosen segments are computed together,
+BYTES_AT_ONCE = 256 << 20  # and no more than make inputs of this size, which are held in memory
 SEGMENTS_AT_ONCE = 32  # through a net; more are no faster on a processor, and a GPU is busy with these
 FUSED = "fused."
 Got = TypeVar("Got")
@@ -58,9 +61,9 @@ class Runner:
 
     def predict(self, videos: Sequence[Path]) -> Iterator[Prediction | UserError]:
         """One answer a video, in order: its prediction, or why it does not decode."""
-        waiting = iter(videos)
-        with ThreadPoolExecutor(max_workers=min(VIDEOS_AT_ONCE, os.cpu_count() or 1)) as pool:
-            while window := list(islice(waiting, VIDEOS_AT_ONCE)):
+        waiting, together = iter(videos), videos_at_once(self.config)
+        with ThreadPoolExecutor(max_workers=min(together, os.cpu_count() or 1)) as pool:
+            while window := list(islice(waiting, together)):
                 yield from self._together(window, pool)
 
     def stream(self, video: Path) -> Iterator[SegmentPrediction]:
@@ -214,6 +217,13 @@ class Runner:
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+
+def videos_at_once(config: AdaMMLConfig) -> int:
+    """How many videos are computed together: few segments of one video leave a small net waiting for its calls."""
+    shapes = [MODALITIES[m].shape(config.data) for m in config.data.inputs]
+    a_video = config.data.segments.test * sum(math.prod(shape) for shape in shapes) * torch.float32.itemsize
+    return max(1, min(VIDEOS_AT_ONCE, BYTES_AT_ONCE // a_video))
 
 
 def logits_of_chosen(model: AdaMML, inputs: Mapping[str, Sequence[Tensor]], use_BSM: Tensor) -> Tensor:
