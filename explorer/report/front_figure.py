@@ -144,9 +144,8 @@ def _frame(axes: Axes, fronts: Sequence[Front]) -> None:
 def _title(axes: Axes, fronts: Sequence[Front]) -> None:
     first = fronts[0]
     names = ", ".join(_plain(front.name) for front in fronts)
-    caption = (
-        f"{first.videos} validation videos, {first.convention} cost convention, {sum(f.trials for f in fronts)} trials"
-    )
+    videos = " and ".join(dict.fromkeys(str(front.videos) for front in fronts))
+    caption = f"{videos} validation videos, {first.convention} cost convention, {sum(f.trials for f in fronts)} trials"
     axes.set_title(
         f"Front{'s' if len(fronts) > 1 else ''} of {names}", loc="left", fontsize=12, fontweight="bold", pad=20
     )

@@ -114,7 +114,9 @@ def test_convention_and_axis_switch(tab, front):
     tab.select("#kind", "share")
     assert "% of everything on" in tab.page.text_content("#plot")
     tab.do(lambda: tab.page.check("#paper"))
-    assert "another data set" in tab.text("#paper-note") and "Kinetics-Sounds" in tab.page.text_content("#plot")
+    assert "another data set" in tab.text("#paper-note")
+    drawn = tab.page.text_content("#plot")
+    assert "paper, on Kinetics-Sounds" in drawn and "Weighted Fusion" in drawn
     tab.select("#kind", "total_s")
     assert "seconds with decoding, a video" in tab.page.text_content("#plot")
     assert "decode pictures 200 ms" in tab.text("#time") and "a planted processor" in tab.text("#time")

@@ -37,7 +37,7 @@ function controls() {
   $("paper-note").textContent = problem === null && $("paper").checked
     ? `The crosses are the paper's own figures on ${[...new Set(data.sweeps[0].published.rows.map((row) => row.data_set))].join(" and ")}: another data set, so compare the shape and the saving, not the height.`
     : $("paper").checked ? problem : "";
-  $("time-note").textContent = timed() ? "" : `Seconds are not shown: they were not measured${several ? " for all sweeps" : ""}. explorer front ${data.sweeps[0].argument} --measure-time measures them on this machine.`;
+  $("time-note").textContent = timed() ? "" : `Seconds are not shown: they were not measured${several ? " for all sweeps" : ""}. explorer front ${(data.sweeps.find((sweep) => sweep.times === null) ?? data.sweeps[0]).argument} --measure-time measures them on this machine.`;
 }
 
 function refresh() {
@@ -108,7 +108,8 @@ function listen() {
 function start() {
   $("title").textContent = data.title;
   $("paper-label").hidden = !data.sweeps[0].published.rows.length;
-  $("notes").replaceChildren(...data.notes.map((note, index) => element("p", note, index ? "warning" : "")));
+  $("notes").textContent = data.notes[0];
+  $("warnings").textContent = data.notes.slice(1).join(" ");
   options($("kind"), Object.entries(KINDS).map(([id, kind]) => [id, kind.option, !kind.needs || timed()]), state.kind);
   options($("convention"), Object.keys(data.sweeps[0].conventions).map((name) => [name, name, true]), state.convention);
   options($("steps"), Object.keys(STEPS).map((name) => [name, name, true]), state.steps);

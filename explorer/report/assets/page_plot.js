@@ -80,16 +80,16 @@ function paperProblem() {
   return state.convention === "paper" ? null : "The paper's GFLOPs are of its own convention: switch to it.";
 }
 
+const paperCost = (row) => state.kind === "share" ? row.share : row.gflops;
+const paperRows = () => $("paper").checked && paperProblem() === null ? data.sweeps[0].published.rows : [];
+
 function paperTraces() {
-  if (!$("paper").checked || paperProblem() !== null) return [];
-  const rows = data.sweeps[0].published.rows;
+  const rows = paperRows();
   const sets = [...new Set(rows.map((row) => row.data_set))];
   return sets.map((set) => {
     const of = rows.filter((row) => row.data_set === set);
-    return { type: "scatter", mode: "markers+text", x: of.map((row) => state.kind === "share" ? row.share : row.gflops),
-      y: of.map((row) => row.accuracy), name: `paper, on ${escape(set)}`, cliponaxis: false,
-      text: of.map((row) => escape(row.method)), textposition: of.map((row) => row.share > 60 ? "middle left" : "middle right"),
-      textfont: { color: PAPER, size: 11 }, marker: { symbol: "x-thin-open", size: 9, color: PAPER, line: { width: 2, color: PAPER } },
+    return { type: "scatter", mode: "markers", x: of.map(paperCost), y: of.map((row) => row.accuracy), name: `paper, on ${escape(set)}`,
+      cliponaxis: false, marker: { symbol: "x-thin-open", size: 9, color: PAPER, line: { width: 2, color: PAPER } },
       customdata: of.map(() => ""), hovertemplate: of.map((row) => `<b>${escape(row.method)}</b>, as printed, on ${escape(set)}<br>` +
         `accuracy ${row.accuracy.toFixed(3)}   ${number(row.gflops)} GFLOPs (${number(row.share)} % of everything on)<extra></extra>`) };
   });
@@ -107,21 +107,24 @@ function costRange(traces) {
 // Names beside their marks: the first place that meets no other mark or name and stays within the plot.
 const PLACES = [[1, 0], [-1, 0], [1, -14], [-1, -14], [1, 14], [-1, 14], [1, -28], [-1, -28]];
 
-function baselineLabels(low, high, box) {
-  const rows = (several ? baselines(data.sweeps[0]) : data.sweeps.flatMap(baselines)).filter((row) => cost(row) > 0);
-  const all = data.sweeps.flatMap((sweep) => sweep.rows).map((row) => row.accuracy);
+function labels(low, high, box) {
+  const named = [
+    ...(several ? baselines(data.sweeps[0]) : data.sweeps.flatMap(baselines)).map((row) => ({ at: cost(row), accuracy: row.accuracy, text: row.label, colour: BASE })),
+    ...paperRows().map((row) => ({ at: paperCost(row), accuracy: row.accuracy, text: row.method, colour: PAPER })),
+  ].filter((one) => one.at > 0);
+  const all = [...data.sweeps.flatMap((sweep) => sweep.rows), ...paperRows()].map((row) => row.accuracy);
   const top = Math.max(...all), tall = box.height / Math.max(1.12 * (top - Math.min(...all)), 0.05);
-  const marks = rows.map((row) => ({ row, x: (Math.log10(cost(row)) - low) / (high - low) * box.width, y: (top - row.accuracy) * tall }));
+  const marks = named.map((one) => ({ one, x: (Math.log10(one.at) - low) / (high - low) * box.width, y: (top - one.accuracy) * tall }));
   const taken = marks.map(({ x, y }) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }));
   const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-  return marks.map(({ row, x, y }, own) => {
-    const text = shortened(row.label, 28), wide = 6.8 * text.length;
+  return marks.map(({ one: mark, x, y }, own) => {
+    const text = shortened(mark.text, 28), wide = 6.8 * text.length;
     const boxes = PLACES.map(([side, down]) => ({ side, down, left: side > 0 ? x + 10 : x - 10 - wide, right: side > 0 ? x + 10 + wide : x - 10,
       top: y + down - 7, bottom: y + down + 7 }));
     const free = boxes.filter((one) => one.left > 0 && one.right < box.width && !taken.some((other, i) => i !== own && meets(one, other)));
     const place = free[0] ?? boxes.find((one) => one.left > 0 && one.right < box.width) ?? boxes[1];
     taken.push(place);
-    return { x: Math.log10(cost(row)), y: row.accuracy, text: escape(text), showarrow: false, font: { color: BASE, size: 12 },
+    return { x: Math.log10(mark.at), y: mark.accuracy, text: escape(text), showarrow: false, font: { color: mark.colour, size: 12 },
       bgcolor: "rgba(255,255,255,0.75)", borderpad: 1, xanchor: place.side > 0 ? "left" : "right", xshift: 10 * place.side, yshift: -place.down };
   });
 }
@@ -142,7 +145,7 @@ function draw() {
       title: narrow ? undefined : { text: `${escape(data.sweeps[0].metric)} on validation`, font: { size: 13 } } },
     shapes: state.budget > 0 ? [{ type: "line", x0: state.budget, x1: state.budget, yref: "paper", y0: 0, y1: 1,
       line: { color: CHOICE, width: 1, dash: "dot" } }] : [],
-    annotations: baselineLabels(low, high, { width: $("plot").clientWidth - (narrow ? 62 : 90), height: $("plot").clientHeight - 110 }),
+    annotations: labels(low, high, { width: $("plot").clientWidth - (narrow ? 62 : 90), height: $("plot").clientHeight - 110 }),
   }, { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover",
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toImage"] });
 }

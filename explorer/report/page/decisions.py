@@ -69,9 +69,11 @@ def _table(front: Front, system: System, point: FrontPoint) -> Replay | None:
     """None where it is not kept."""
     file = epoch_folder(point.result, point.point.epoch) / "val.safetensors"
     stage = front.record.stages[point.point.key]
-    if not file.is_file():
+    try:
+        config = system.Config.model_validate(dict(stage.config))
+    except ValueError:  # of an older version of the system
         return None
-    return system.replay_from(read_arrays(file), system.Config.model_validate(dict(stage.config)))
+    return system.replay_from(read_arrays(file), config) if file.is_file() else None
 
 
 def _rates(one: _Read, classes: int) -> dict[str, Json]:
@@ -95,11 +97,11 @@ def _gallery(front: Front, system: System, read: Sequence[_Read]) -> dict[str, J
         return {"missing": "There are no decisions to show yet."}
     best = max(own, key=lambda one: one.point.val.accuracy)
     shown = chosen_videos(best.use, best.label_B)
-    config = system.Config.model_validate(dict(front.record.stages[best.point.point.key].config))
     cache = front.folder.parent / "cache"
     try:
+        config = system.Config.model_validate(dict(front.record.stages[best.point.point.key].config))
         pictures = system.pictures(config, cache, [best.video_ids[b] for b in shown])
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ValueError) as error:  # a page without pictures is better than none
         return {"missing": f"The videos cannot be shown: {error}"}
     if not pictures:
         return {"missing": "The videos cannot be shown: neither their files nor their cached frames are here."}
