@@ -4,10 +4,11 @@
 
 Training batches, sound and augmentation included, come (a) from the cache and (b) from an assembler that decodes every video
 anew, on the same draws. ``cached_over_memory_read``: how much longer the cache takes than copying, in memory, the bytes that
-the batch's inputs hold in the cache (crops of 8-bit pixels, 16-bit spectrograms). ``read_over_decode``: pictures alone,
+the batch's inputs hold in the cache (crops of 8-bit pixels, 16-bit spectrograms or samples). ``read_over_decode``: pictures alone,
 without what follows for both alike (scaling, mirroring, normalisation). ``prepare_over_decode_resize``: building
-the JPEG cache of frames, against a bare loop that decodes the same files and scales every frame to RGB, on the same cores;
-neither hashes. All are timed in turns, and the fastest turn of each counts: other work on the machine only ever adds.
+the JPEG cache of frames, against a bare loop that decodes the same files and scales every frame to RGB, on the same cores
+(``..._yuv``: scales without converting colours, which is what ``prepare`` does; ``prepare_over_decode``: does not scale);
+none hashes. All are timed in turns, and the fastest turn of each counts: other work on the machine only ever adds.
 
 The clips are made here: scenes with 1/f texture, a moving camera, an object and sensor noise, 340x256 and 1280x720 at
 30 frames a second; ``tiny`` reads the demonstration's clips.
@@ -35,8 +36,9 @@ from trainables.kit.data.cache import Clip, ClipCache, Source, decode_clip, deco
 from trainables.kit.data.config import DATA_PRESETS, DataConfig
 from trainables.kit.data.dataset import VideoData
 from trainables.kit.data.manifest import read_manifest
-from trainables.kit.data.pack import SingleClips, Timeline
+from trainables.kit.data.pack import SingleClips
 from trainables.kit.data.synthetic import synthesise, write_clip
+from trainables.kit.data.timeline import Timeline
 
 SIZES = {"340x256": (256, 340), "1280x720": (720, 1280)}
 FRAME_RATE, SAMPLE_RATE = 30, 16_000
@@ -163,25 +165,36 @@ def preparing(manifest: Path, folder: Path, turns: int) -> dict[str, float]:
     config = DataConfig(manifest=str(manifest), modalities=("rgb",))
     sources = {f"v{i}": Source(path=video.path) for i, video in enumerate(read_manifest(manifest).videos)}
 
-    def bare(turn: int) -> None:
+    def bare(format: str | None) -> None:
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            list(pool.map(lambda source: _decode_resize(source.path, config.frame_size), sources.values()))
+            list(pool.map(lambda source: _decode_resize(source.path, config.frame_size, format), sources.values()))
 
     best = _in_turns(
-        {"prepare": lambda turn: ClipCache(folder / f"turn{turn}", config).build(sources), "bare": bare}, turns
+        {
+            "prepare": lambda turn: ClipCache(folder / f"turn{turn}", config).build(sources),
+            "rgb": lambda turn: bare("rgb24"),
+            "yuv": lambda turn: bare("yuvj420p"),
+            "decode": lambda turn: bare(None),
+        },
+        turns,
     )
     return {name: seconds / len(sources) for name, seconds in best.items()}
 
 
-def _decode_resize(path: Path, frame_size: int) -> None:
+def _decode_resize(path: Path, frame_size: int, format: str | None) -> None:
+    """Every frame decoded and scaled to a pixel format; None: decoded alone."""
     scale = VideoReformatter()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         for frame in container.decode(stream):
+            if format is None:
+                continue
             ratio = frame_size / min(frame.width, frame.height)
             size = {"width": round(frame.width * ratio), "height": round(frame.height * ratio)}
-            scale.reformat(frame, **size, format="rgb24", interpolation="AREA", threads=1).to_ndarray()
+            scaled = scale.reformat(frame, **size, format=format, interpolation="AREA", threads=1)
+            if format == "rgb24":
+                scaled.to_ndarray()
 
 
 def _in_turns(work: Mapping[str, Callable[[int], Any]], turns: int) -> dict[str, float]:
@@ -255,7 +268,9 @@ def measure(folder: Path, *, clips: int, seconds: float, turns: int) -> dict[str
         "cached_over_decoding": {name: round(s["decoded"] / s["cached"], 2) for name, s in load.items()},
         "read_over_decode": {name: round(s["decode"] / s["read"], 2) for name, s in load.items()},
         "cached_over_memory_read": {name: round(s["cached"] / s["memory"], 1) for name, s in load.items()},
-        "prepare_over_decode_resize": {size: round(s["prepare"] / s["bare"], 2) for size, s in prepare.items()},
+        "prepare_over_decode_resize": {size: round(s["prepare"] / s["rgb"], 2) for size, s in prepare.items()},
+        "prepare_over_decode_resize_yuv": {size: round(s["prepare"] / s["yuv"], 2) for size, s in prepare.items()},
+        "prepare_over_decode": {size: round(s["prepare"] / s["decode"], 2) for size, s in prepare.items()},
         "prepare_videos_per_second": {size: round(1 / s["prepare"], 2) for size, s in prepare.items()},
         "bytes_a_clip": {name: bytes_a_clip(config, cache) for name, config in configs.items()},
         "source_bytes_a_clip": {

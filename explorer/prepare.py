@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainables.kit.data.cache import ClipCache, Make
     from trainables.kit.data.forecast import Forecast
     from trainables.kit.data.hashing import Progress
+    from trainables.kit.data.modalities import TrackName
 
 _SETTINGS = re.compile(r"(frames|sound|flow)-[0-9a-f]{16}")
 # What shows progress: called with what is counted, gives a context with a function of (done, total).
@@ -65,7 +66,7 @@ def prepare(
     from trainables.kit.data.entries import entries_of
     from trainables.kit.data.forecast import forecast
     from trainables.kit.data.manifest import read_manifest
-    from trainables.kit.data.pack import pack_name
+    from trainables.kit.data.pack import pack_names
 
     data = getattr(space.base_config(), "data", None)
     if not isinstance(data, DataConfig):
@@ -85,7 +86,7 @@ def prepare(
     if data.cache_url is not None:
         with shown("tracks copied") as on_progress:
             store.publish([name for name, _ in files], on_progress)
-    stale = list(_stale(store, pack_name([name for name, _ in files], data)))
+    stale = list(_stale(store, pack_names([name for name, _ in files], data)))
     stale_bytes = sum(map(size_of, stale))
     if clean:
         for path in stale:
@@ -103,11 +104,12 @@ def prepare(
     )
 
 
-def _stale(store: ClipCache, pack: str) -> Iterator[Path]:
+def _stale(store: ClipCache, packs: Mapping[TrackName, tuple[str, ...]]) -> Iterator[Path]:
     """Folders of other settings, and packs of other data in the folders of these."""
-    used = set(store.folders.values())
+    used = {folder: packs[track] for track, folder in store.folders.items()}
     yield from (path for path in sorted(store.root.iterdir()) if _SETTINGS.fullmatch(path.name) and path not in used)
-    yield from (path for folder in used for path in sorted(folder.glob("pack-*.npy")) if path.name != pack)
+    for folder, names in used.items():
+        yield from (path for path in sorted(folder.glob("pack-*.npy")) if path.name not in names)
 
 
 def _packs_in(paths: list[Path]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from typing import Annotated, NoReturn
@@ -12,6 +14,14 @@ import typer
 from explorer.errors import FAILURES, UserError
 
 DISTRIBUTION = "adaptive-video-explorer"
+DISK_TROUBLES = {  # errors of the system that are no fault of the program
+    errno.ENOSPC: "the disk must have room for what is written",
+    errno.EDQUOT: "the disk quota must have room for what is written",
+    errno.EFBIG: "files must be allowed to be as large as what is written",
+    errno.EROFS: "the place must be one that can be written to",
+    errno.EACCES: "there must be permission for what is read and written",
+    errno.EPERM: "there must be permission for what is read and written",
+}
 SUBMIT, BROWSE, PICK, KNOW = "Submit", "Browse", "Pick", "Know"
 
 
@@ -79,10 +89,29 @@ def run(arguments: list[str] | None = None) -> int:
         return _complain(error, 2)
     except FAILURES as error:
         return _complain(error, 1)
+    except OSError as error:
+        told = disk_trouble(error)
+        if told is None:
+            raise
+        return _complain(told, 1)
     return 0
 
 
-def _complain(error: Exception, code: int) -> int:
+def disk_trouble(error: OSError) -> str | None:
+    """What a person can do about a disk that takes nothing more; None where it is something else."""
+    cause: BaseException | None = error
+    while cause is not None:  # what Ray or a thread raised anew has the disk's own error behind it
+        code = getattr(cause, "errno", None)
+        if code in DISK_TROUBLES:
+            named = getattr(cause, "filename", None)
+            where = f"{', got ' + str(named) if named else ''} ({os.strerror(code)})"
+            remedy = "make room, or choose another place; what is done is kept, and the same command goes on"
+            return f"{DISK_TROUBLES[code]}{where}: {remedy}"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _complain(error: Exception | str, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     return code
 

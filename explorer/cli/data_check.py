@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from explorer.cli.data_progress import counted, progress_of
+from explorer.errors import UserError
 
 if TYPE_CHECKING:
     from trainables.kit.data.check.run import Report
@@ -40,6 +41,10 @@ def command(
         int, typer.Option(help="Seconds without any progress after which a file is given up.", min=1)
     ] = 60,
     again: Annotated[bool, typer.Option("--again", help="Measure also the files that have not changed since.")] = False,
+    hash: Annotated[
+        bool,
+        typer.Option("--hash", help="Write each file's SHA-256 into the clean manifest: later changes are noticed."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Decode every file to its end and list what cannot be trained on, with a reason.
@@ -57,7 +62,10 @@ def command(
         limit_s=timeout,
         classes=None if classes is None else named_classes(classes),
         again=again,
+        hash=hash,
     )
+    if hash and write_clean is None:
+        raise UserError("--hash writes into the clean manifest, got none; name it with --write-clean OUT")
     if write_clean is not None:
         refuse_as_clean(manifest, write_clean)
     with progress_of("files", shown=not as_json) as on_progress:

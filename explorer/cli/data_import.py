@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from explorer.cli.data_progress import counted
+from explorer.cli.data_progress import counted, progress_of
 from explorer.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -49,8 +49,11 @@ def command(
     parts: Annotated[bool, typer.Option("--parts", help="ActivityNet: a line for each annotated part.")] = False,
     fps: Annotated[
         float | None,
-        typer.Option(help="AdaMML: frame rate at which the frames were extracted; else files count whole.", min=1),
+        typer.Option(help="Of folders of pictures, and of AdaMML's frame numbers: how many make a second.", min=1),
     ] = None,
+    hash: Annotated[
+        bool, typer.Option("--hash", help="Write each file's SHA-256 into the manifest: later changes are noticed.")
+    ] = False,
     max_unresolved: Annotated[int, typer.Option(help="So many unresolved lines are no failure (exit 0).", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -60,7 +63,7 @@ def command(
     --max-unresolved such lines, 2 if no manifest can be written.
     """
     from trainables.kit.data.importers.entry import Options
-    from trainables.kit.data.importers.run import import_videos, refuse_output, write_imported
+    from trainables.kit.data.importers.run import import_videos, refuse_output, with_hashes, write_imported
     from trainables.kit.data.importers.run import make_splits as complete
     from trainables.kit.data.importers.text import named_classes
 
@@ -77,6 +80,9 @@ def command(
     imported, splits = import_videos(sources, format, options), None
     if make_splits:
         imported, splits = complete(imported, seed)
+    if hash:
+        with progress_of("files read", shown=not as_json) as on_progress:
+            imported = with_hashes(imported, on_progress)
     beside = write_imported(imported, out)
     if as_json:
         typer.echo(json.dumps(_document(imported, splits, out, beside)))

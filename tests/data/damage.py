@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+import simplejpeg
 
 from trainables.kit.data.synthetic import SAMPLE_RATE, write_clip
 
@@ -66,6 +67,15 @@ def with_times(path: Path, times_ms: Sequence[int]) -> Path:
             frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def frame_folder(path: Path, *, frames: int = 24, first: int = 1, size: tuple[int, int] = SIZE) -> Path:
+    """A folder of numbered JPEG pictures, as Something-Something V1 and Jester are published; picture f is grey of 10 f."""
+    path.mkdir(parents=True)
+    for number in range(frames):
+        grey = np.full((*size, 3), min(255, 10 * number), dtype=np.uint8)
+        (path / f"{first + number:05d}.jpg").write_bytes(simplejpeg.encode_jpeg(grey, quality=95))
     return path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from trainables.errors import InvalidInput
 from trainables.kit.data import cache as cache_module
@@ -16,7 +17,7 @@ from trainables.kit.data.cache import Clip, ClipCache, Source, decode_clip
 from trainables.kit.data.config import DATA_PRESETS, DataConfig
 from trainables.kit.data.flow import FlowTrack
 from trainables.kit.data.manifest import read_manifest
-from trainables.kit.data.spectrogram import SILENCE
+from trainables.kit.data.sound import to_16_bits
 
 Make = Callable[..., Path]
 CONFIG = DataConfig(manifest="unused", **DATA_PRESETS["tiny"])
@@ -35,10 +36,10 @@ def test_entries_hold_what_decoding_gives(clips: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(cached.frames.edges_s, direct.frames.edges_s)
     assert cached.sound is not None
     assert direct.sound is not None
-    assert cached.sound.sound_TF is not None
-    assert direct.sound.sound_TF is not None
-    assert cached.sound.sound_TF.dtype == np.float16
-    np.testing.assert_array_equal(cached.sound.sound_TF, direct.sound.sound_TF)
+    assert cached.sound.samples_N is not None
+    assert direct.sound.samples_N is not None
+    assert cached.sound.samples_N.dtype == np.int16
+    np.testing.assert_array_equal(cached.sound.samples_N, direct.sound.samples_N)
     assert cached.flow_FHW2 is None
 
 
@@ -62,7 +63,7 @@ def test_a_second_build_decodes_nothing_and_a_damaged_entry_is_made_again(
 def count(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is decoded from now on, as (track, file name)."""
     decoded: list[tuple[str, str]] = []
-    for track, name in (("frames", "decode_frames"), ("sound", "decode_spectrogram")):
+    for track, name in (("frames", "decode_frames"), ("sound", "decode_samples")):
         original = getattr(cache_module, name)
 
         def counting(source: Source, config: DataConfig, track: str = track, original: Any = original) -> Any:
@@ -101,7 +102,8 @@ def test_each_track_is_made_once_whatever_is_asked_for_later(
     assert build(modalities=("rgb", "flow")) == (0, 0, 2)
     assert build(modalities=everything) == (0, 2, 0)
     assert build(modalities=everything, flow={"method": "dis", "bound": 5}) == (0, 0, 2)
-    assert build(modalities=everything, audio={"mels": 16, "window_s": 0.8}) == (0, 2, 0)
+    assert build(modalities=everything, audio={"mels": 16, "window_s": 0.8}) == (0, 2, 0)  # at another sample rate
+    assert build(modalities=everything, audio={"window_s": 0.4}) == (0, 0, 0)
     assert build(modalities=everything) == (0, 0, 0)
 
 
@@ -123,16 +125,15 @@ def test_a_clip_without_sound_has_no_sound_entry(make_clip: Make, tmp_path: Path
     assert sound_of(cache.read("mute")) is None
 
 
-def test_silence_is_stored_as_the_floor(tmp_path: Path, make_clip: Make) -> None:
-    clip = decode_clip(Source(path=make_clip(tmp_path / "late.mp4", sound_start_s=0.5)), CONFIG)
-    sound_TF = sound_of(clip)
-    assert sound_TF is not None
-    assert sound_TF.min() >= np.float16(SILENCE)
+def test_sound_is_stored_as_16_bits_and_what_is_too_loud_is_cut_off() -> None:
+    samples_N = to_16_bits(torch.tensor([0.0, 0.5, -0.5, 1.0, 1.7, -1.7, 0.4 / 32768]))
+    assert samples_N.tolist() == [0, 16384, -16384, 32767, 32767, -32768, 0]
+    assert samples_N.dtype == np.int16
 
 
 def sound_of(clip: Clip) -> np.ndarray | None:
     assert clip.sound is not None  # sound was asked for
-    return clip.sound.sound_TF
+    return clip.sound.samples_N
 
 
 def test_decoding_settings_have_folders_of_their_own_and_later_settings_share_one(tmp_path: Path) -> None:
@@ -144,7 +145,8 @@ def test_decoding_settings_have_folders_of_their_own_and_later_settings_share_on
         return [new != old for new, old in zip(folders(**changes), folders(), strict=True)]
 
     assert moved(frame_size=40) == moved(frame_rate="native") == [True, False, True]
-    assert moved(audio=CONFIG.audio.model_copy(update={"hop": 80})) == [False, True, False]
+    assert moved(audio=CONFIG.audio.model_copy(update={"sample_rate": 8000})) == [False, True, False]
+    assert moved(audio=CONFIG.audio.model_copy(update={"hop": 80, "mels": 9})) == [False, False, False]
     assert moved(flow=CONFIG.flow.model_copy(update={"bound": 5.0})) == [False, False, True]
     assert moved(audio=CONFIG.audio.model_copy(update={"mean": 1.0}), split_seed=4) == [False, False, False]
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.data import damage
 from trainables.errors import DecodeError
 from trainables.kit.data.decode import Part, decode_picture, decode_sound
 from trainables.kit.data.synthetic import SAMPLE_RATE, write_clip
@@ -238,3 +239,28 @@ def test_a_title_that_is_not_utf8_is_no_obstacle(make_clip: Make, tmp_path: Path
     titled.write_bytes(titled.read_bytes().replace(b"TITLE-TO-BREAK", b"\xff\xfeTLE-TO-BREAK"))
     frames = decode_picture(titled, frame_rate="native", frame_size=32).frames_FHW3
     assert brightness(frames) == brightness(decode_picture(clip, frame_rate="native", frame_size=32).frames_FHW3)
+
+
+@pytest.mark.parametrize(("rate", "expected"), [("native", range(24)), (6.0, range(0, 24, 2))])
+def test_a_folder_of_pictures_is_a_video_of_the_given_rate(tmp_path: Path, rate: Any, expected: range) -> None:
+    folder = damage.frame_folder(tmp_path / "100% é")
+    picture = decode_picture(folder, frame_rate=rate, frame_size=48, fps=12)
+    assert picture.frames_FHW3.shape == (len(expected), 48, 64, 3)
+    np.testing.assert_allclose(picture.frames_FHW3.mean(axis=(1, 2, 3)), 10 * np.array(expected), atol=1.5)
+    np.testing.assert_allclose(picture.edges_s, np.arange(len(expected) + 1) * expected.step / 12, atol=1e-9)
+    part = decode_picture(folder, frame_rate="native", frame_size=48, fps=12, part=Part(start_s=0.5, end_s=1.0))
+    np.testing.assert_allclose(part.frames_FHW3.mean(axis=(1, 2, 3)), 10 * np.arange(6, 12), atol=1.5)
+    assert decode_sound(folder, sample_rate=SAMPLE_RATE) is None
+
+
+def test_folders_that_are_no_videos_are_named_with_a_reason(tmp_path: Path) -> None:
+    folder = damage.frame_folder(tmp_path / "frames", frames=3)
+    (folder / "00002.jpg").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    for path, fps, reason in (
+        (folder, 12, "does not decode"),
+        (folder, None, "is a folder; if it holds numbered pictures, say with fps"),
+        (tmp_path / "empty", 12, "is not a video: it holds no numbered pictures"),
+    ):
+        with pytest.raises(DecodeError, match=reason):
+            decode_picture(path, frame_rate="native", frame_size=32, fps=fps)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from explorer.cli.app import run as command_line
+from tests.data import damage
 from trainables.errors import InvalidInput, UserError
 from trainables.kit.data.cards import CARDS, read_card
 from trainables.kit.data.classes import CLASS_COUNTS
+from trainables.kit.data.hashing import hash_path
 from trainables.kit.data.importers import IMPORTERS
 from trainables.kit.data.importers.entry import Options
 from trainables.kit.data.importers.run import Imported, import_videos, make_splits, write_imported
@@ -415,7 +417,7 @@ def test_options_without_effect_are_refused(tmp_path: Path) -> None:
         bring_in(tmp_path / "k.csv", parts=True, frame_rate=25.0)
     assert [problem.split(",")[0] for problem in caught.value.problems] == [
         "--parts is for --format activitynet alone",
-        "--fps is for --format adamml alone",
+        "--fps is for --format adamml and for folders of pictures",
     ]
     with pytest.raises(InvalidInput, match="--split-as foo=train must name a split of the sources, got validation in"):
         bring_in(tmp_path / "k.csv", split_as={"foo": "train", "val": "test"})
@@ -436,3 +438,39 @@ def test_how_splits_came_about_is_told_in_words(tmp_path: Path, capsys: pytest.C
         command_line(["data", "import", str(tmp_path / "v"), "--make-splits", "--out", str(tmp_path / "m.jsonl")]) == 0
     )
     assert "splits: test 1, train 1, val 1 (as the source says)\n" in capsys.readouterr().out
+
+
+def test_folders_of_pictures_are_found_as_videos_of_the_rate_that_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lists of Something-Something V1 and Jester; the same as a folder of class folders."""
+    for name in ("frames/12", "frames/7", "classes/wave/12", "classes/push/7"):
+        damage.frame_folder(tmp_path / name, frames=8)
+    (tmp_path / "jester-v1-train.csv").write_text("12;wave\n7;push\n")
+    words = ["data", "import", str(tmp_path / "jester-v1-train.csv"), "--root", str(tmp_path / "frames")]
+    out = tmp_path / "j.jsonl"
+    assert command_line([*words, "--out", str(out)]) == 2
+    assert "is a folder of pictures: say with --fps how many make a second" in capsys.readouterr().err
+    assert command_line([*words, "--out", str(out), "--fps", "12", "--hash"]) == 0
+    manifest = read_manifest(out)
+    assert [(v.id, v.path.name, v.fps, v.label_names, v.split) for v in manifest.videos] == [
+        ("12", "12", 12, ("wave",), "train"),
+        ("7", "7", 12, ("push",), "train"),
+    ]
+    assert {video.sha256 for video in manifest.videos} == {hash_path(tmp_path / "frames" / "7")}
+    assert command_line(["data", "check", str(out)]) == 0
+    assert command_line(["data", "import", str(tmp_path / "classes"), "--out", str(out), "--fps", "12"]) == 0
+    assert [(v.path.parent.name, v.fps) for v in read_manifest(out).videos] == [("push", 12), ("wave", 12)]
+
+
+def test_links_that_lead_back_end(tmp_path: Path) -> None:
+    files(tmp_path / "v", "wave/a.mp4", "push/b.mp4")
+    (tmp_path / "v" / "wave" / "back").symlink_to(tmp_path / "v", target_is_directory=True)
+    (tmp_path / "v" / "push" / "self.mp4").symlink_to("self.mp4")
+    (tmp_path / "v" / "push" / "gone.mp4").symlink_to("nowhere")
+    imported = bring_in(tmp_path / "v")
+    assert {video.path.name for video in imported.videos} == {"a.mp4", "b.mp4"}
+    assert [(line.id, line.trouble) for line in imported.unresolved] == [
+        ("push/gone.mp4", "no_file"),
+        ("push/self.mp4", "no_file"),
+    ]

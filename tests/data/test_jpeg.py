@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from tests.data import damage
 from trainables.kit.data import cache as cache_module
-from trainables.kit.data.cache import ClipCache, Source, decode_clip, save
+from trainables.kit.data.cache import ClipCache, Source, decode_clip, decode_frames, save
 from trainables.kit.data.config import DATA_PRESETS, DataConfig
 from trainables.kit.data.dataset import VideoData, load_file
 from trainables.kit.data.decode import decode_picture
@@ -141,3 +143,44 @@ def test_what_another_home_of_the_cache_holds_is_fetched_and_not_decoded(
             one, two = (c.folders[track] / f"{name}.{'jpegs' if track == 'frames' else 'npy'}" for c in (first, second))
             assert one.exists() == two.exists() == (name != "mute" or track == "frames")
             assert not one.exists() or one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("matrix", [2, 1, 6])  # unspecified, BT.709, BT.601
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("size", [(64, 96), (128, 194)])
+def test_cached_colours_are_those_of_the_file_whatever_its_matrix_and_range(
+    tmp_path: Path, matrix: int, full_range: bool, size: tuple[int, int]
+) -> None:
+    """Clips of one colour, as the file says it: brightness 100, differences -38 and 72."""
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 2 if full_range else 1
+        for number in range(3):
+            frame = av.VideoFrame(size[1], size[0], "yuv420p")
+            for plane, value in zip(frame.planes, (100, 90, 200), strict=True):
+                plane.update(bytes([value]) * plane.buffer_size)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    red, blue = (0.2126, 0.0722) if matrix == 1 else (0.299, 0.114)
+    brightness, scale = (100 / 255, 255) if full_range else ((100 - 16) / 219, 224)
+    r, b = brightness + 2 * (1 - red) * 72 / scale, brightness + 2 * (1 - blue) * -38 / scale
+    expected = 255 * np.array([r, (brightness - red * r - blue * b) / (1 - red - blue), b])
+    for stored in ("raw", "jpeg"):
+        config = DataConfig(manifest="unused", frame_size=64, crop_size=64, cache=stored)
+        frames = decode_frames(Source(path=path), config).frames_FHW3
+        colour = frames[np.array([1]), slice(None), slice(None)].mean(axis=(0, 1, 2))
+        np.testing.assert_allclose(colour, expected, atol=2.5)
+
+
+def test_a_turned_picture_of_odd_size_is_cached_upright(tmp_path: Path) -> None:
+    config = DataConfig(manifest="unused", frame_size=33, crop_size=32, modalities=("rgb",))
+    source = Source(path=damage.on_its_side(tmp_path / "phone.mp4"))
+    whole = (np.arange(30), slice(None), slice(None))
+    coded, exact = (
+        decode_frames(source, config.model_copy(update={"cache": name})).frames_FHW3[whole] for name in ("jpeg", "raw")
+    )
+    assert coded.shape == exact.shape == (30, 44, 33, 3)
+    assert psnr(coded, exact) > 19  # blocks of strong colours; 10 where one of them is turned the other way

@@ -101,7 +101,8 @@ def test_every_broken_line_is_reported_at_once_with_its_number(write_manifest: W
         "line 5: must have the field 'path'",
         "line 6: label must be a whole number, got '3'",
         "line 7: label 0 is 'class 0' on line 1, got label_name 'class 9'",
-        "line 8: fields must be id, path, label, label_name, labels, label_names, split, group, start_s, end_s, got also lable",
+        "line 8: fields must be id, path, label, label_name, labels, label_names, split, group, start_s, end_s, fps, sha256, "
+        "got also lable",
         "line 9: path must name a file",
         "line 10: must be a JSON object, got list",
         "line 11: must have label and label_name or labels and label_names, got both",
@@ -163,7 +164,7 @@ def test_hashes_are_sha256_and_unchanged_files_are_not_read_again(
         raise AssertionError(f"{path} was read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(hashing, "_hash", fail)
+        patch.setattr(hashing, "hash_path", fail)
         assert hash_files([file], cache) == [known]
     file.write_bytes(b"abd")
     os.utime(file, ns=(1, 1))

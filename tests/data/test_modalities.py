@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from trainables.kit.data import dataset as dataset_module
 from trainables.kit.data.assemble import Assembler
 from trainables.kit.data.cache import Clip, Frames, SoundTrack
-from trainables.kit.data.config import DATA_PRESETS, DataConfig
+from trainables.kit.data.config import DATA_PRESETS, AudioConfig, DataConfig
 from trainables.kit.data.dataset import VideoData
 from trainables.kit.data.decode import decode_picture, decode_sound
 from trainables.kit.data.draws import Draws
@@ -20,6 +21,7 @@ from trainables.kit.data.modalities import MODALITIES, Segments
 from trainables.kit.data.modalities.pictures import VideoModality
 from trainables.kit.data.modalities.rgb import RGB_MEAN, RGB_STD
 from trainables.kit.data.pack import OneClip
+from trainables.kit.data.sound import spectrograms, to_16_bits
 from trainables.kit.data.spectrogram import SILENCE
 from trainables.kit.data.synthetic import SAMPLE_RATE, write_clip
 
@@ -57,7 +59,7 @@ def read(
         frames_FHW3 = np.zeros((*flow_FHW2.shape[:3], 3), dtype=np.uint8)
     clip = Clip(
         frames=Frames(frames_FHW3=frames_FHW3, edges_s=np.arange(len(frames_FHW3) + 1) / 10),
-        sound=SoundTrack(sound_TF=None, start_s=0.0),
+        sound=SoundTrack(samples_N=None, start_s=0.0),
         flow_FHW2=flow_FHW2,
     )
     draws = Draws(key=(0,), videos=1, segments=1, share=slice(None)) if augment else None
@@ -159,7 +161,7 @@ def test_a_window_past_the_end_is_moved_back_and_a_short_clip_repeats_its_last_f
         config=config(),
         video_B=np.array([0]),
         frame_BST=np.array([[[start]]]),
-        step_BS=np.zeros((1, 1)),
+        sample_BS=np.zeros((1, 1)),
     )
     found: dict[str, Any] = {name: MODALITIES[name] for name in ("rgbdiff", "flow", "rgb")}
     assert found["rgbdiff"].window_indices(segments).tolist() == [[[differences]]]
@@ -274,30 +276,80 @@ def test_settings_of_a_modality_are_those_that_can_change_its_input() -> None:
         assert tuple(name for name in ALL if depends(name, **changes)) == expected, changes
 
 
-@pytest.mark.parametrize("frame_rate", [10, 24, 25, 30])
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize(("frame_rate", "sample_rate"), [(10, 16_000), (24, 44_100), (25, 48_000), (30, 22_050)])
 @pytest.mark.parametrize("sound_start_s", [0.0, 0.137])
-def test_the_sound_window_is_centred_on_the_frames(tmp_path: Path, frame_rate: int, sound_start_s: float) -> None:
-    """A flash and a click at one moment, in the middle of the only segment."""
+def test_the_sound_window_is_centred_on_the_frames_to_a_millisecond(
+    tmp_path: Path, frame_rate: int, sample_rate: int, sound_start_s: float, grid: bool
+) -> None:
+    """A flash, and a click at its moment: the only spectrogram that fits is the one cut around the click."""
     at = 48  # spans are 32 frames; the middle one of 96 frames starts at 32
     frames = np.zeros((96, 64, 64, 3), dtype=np.uint8)
     frames[at] = 255
-    samples = np.zeros(round((96 / frame_rate - sound_start_s) * SAMPLE_RATE), dtype=np.float32)
-    samples[round((at / frame_rate - sound_start_s) * SAMPLE_RATE)] = 1.0
+    samples = np.zeros(round((96 / frame_rate - sound_start_s) * sample_rate), dtype=np.float32)
+    samples[round((at / frame_rate - sound_start_s) * sample_rate)] = 1.0
     path = tmp_path / "clap.mp4"
-    write_clip(path, frames, samples, frame_rate=frame_rate, sound_start_s=sound_start_s)
-    data = DataConfig(manifest="unused", frame_size=64, crop_size=64, augment={"resize": (64, 65)})
+    write_clip(path, frames, samples, frame_rate=frame_rate, sample_rate=sample_rate, sound_start_s=sound_start_s)
+    segments = {"segments": {"grid": grid}}
+    data = DataConfig(manifest="unused", frame_size=64, crop_size=64, augment={"resize": (64, 65)}, **segments)
     picture = decode_picture(path, frame_rate="native", frame_size=64)
     flash_s = picture.edges_s[int(picture.frames_FHW3.mean(axis=(1, 2, 3)).argmax())]
-    sound = decode_sound(path, sample_rate=data.audio.sample_rate)
-    assert sound is not None
-    click_s = sound.start_s + int(sound.samples_N.abs().argmax()) / sound.sample_rate
-    assert click_s == pytest.approx(flash_s, abs=0.001)
+    assert flash_s == pytest.approx(at / frame_rate, abs=0.001)
     loaded = dataset_module.load_file(path, data, segments=1)
-    x_FT = loaded.read("audio", [0])[0, 0, 0]
-    seen_s = (int(x_FT.mean(dim=0).argmax()) - data.audio.steps / 2) * data.audio.hop_s
-    # Half a hop because the window starts at a whole one, half because a column is as near as one can read it off.
-    assert seen_s == pytest.approx(0, abs=0.001 + data.audio.hop_s)
     assert loaded.read("rgb", [0])[0].mean(dim=(1, 2, 3)).argmax() == 4  # every 4th frame from the 32nd: the 48th
+    heard_FT = loaded.read("audio", [0])[0, 0, 0]
+    assert off_centre_s(heard_FT, path, flash_s, data.audio) == pytest.approx(0, abs=0.001)
+
+
+def off_centre_s(heard_FT: torch.Tensor, path: Path, middle_s: float, audio: AudioConfig) -> float:
+    """By how much the window of a spectrogram is later than one centred on ``middle_s``: the best fit of all within 10 ms."""
+    sound = decode_sound(path, sample_rate=audio.sample_rate)
+    assert sound is not None
+    first = (middle_s - sound.start_s) * audio.sample_rate - audio.steps * audio.hop / 2
+    shift_S = np.arange(-0.01, 0.01, 0.00025)
+    first_S = np.rint(first + shift_S * audio.sample_rate).astype(np.int64)
+    fits_STF = torch.from_numpy(spectrograms([to_16_bits(sound.samples_N)], [first_S], audio)[0])
+    error_S = (fits_STF.float() - heard_FT.T).abs().mean(dim=(1, 2))
+    return float(shift_S[int(error_S.argmin())])
+
+
+def test_on_a_grid_the_packed_spectrogram_is_as_exact(tmp_path: Path) -> None:
+    """Noise, sound that begins off the grid of hops, and videos of different places on it."""
+    rows, starts_s = [], {"train": 0.0033, "val": 0.1007, "test": 0.2004}
+    for split, start_s in starts_s.items():
+        noise = np.random.default_rng(0).normal(0, 0.2, round((3.2 - start_s) * SAMPLE_RATE)).astype(np.float32)
+        frames = np.zeros((32, 64, 64, 3), dtype=np.uint8)
+        write_clip(tmp_path / f"{split}.mp4", frames, noise, sound_start_s=start_s)
+        row = {"id": split, "split": split, "path": f"{split}.mp4", "label": 0, "label_name": "a"}
+        rows.append(json.dumps(row))
+    (tmp_path / "m.jsonl").write_text("\n".join(rows))
+    plain = {**DATA_PRESETS["tiny"], "audio": {**DATA_PRESETS["tiny"]["audio"], "mean": 0.0, "std": 1.0}}
+    data = VideoData(DataConfig(manifest=str(tmp_path / "m.jsonl"), **plain), tmp_path / "cache")
+    clips: Any = data._assembler.clips
+    assert clips._columns is not None  # it is packed as a spectrogram
+    for split in starts_s:
+        (batch,) = data.eval_batches(split, modalities=("rgb", "audio"), segments=4, batch_size=1)
+        for segment, x_FT in enumerate(batch.inputs["audio"][0, :, 0, 0]):
+            off_s = off_centre_s(x_FT, tmp_path / f"{split}.mp4", 0.4 + 0.8 * segment, data.config.audio)
+            assert off_s == pytest.approx(0, abs=0.001), (split, segment)
+
+
+def test_segments_off_any_grid_are_packed_as_samples_and_read_the_same(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.7 s of frames are 70 hops, 0.75 s at 30 frames a second are none: 7 frames of 10, and 5 of 15."""
+    for rate, span, whole in ((10.0, 7, True), (15.0, 5, False)):
+        segments = {"span_frames": span, "frames": 1, "stride": 1, "grid": True}
+        config = DataConfig(manifest=str(clips), **{**DATA_PRESETS["tiny"], "frame_rate": rate, "segments": segments})
+        options: dict[str, Any] = {"modalities": ("audio",), "segments": 3, "batch_size": 12, "draw": (0, 0, 0)}
+        packed = VideoData(config, tmp_path / str(rate))
+        pack: Any = packed._assembler.clips
+        assert (pack._columns is not None) is whole
+        with monkeypatch.context() as patch:
+            patch.setattr(dataset_module, "can_pack", lambda config, frames: False)
+            single = VideoData(config, tmp_path / str(rate))
+        for one, other in zip(packed.train_batches(**options), single.train_batches(**options), strict=True):
+            torch.testing.assert_close(one.inputs["audio"], other.inputs["audio"], rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +368,7 @@ def test_sound_is_absent_where_the_window_lies_outside_the_track_and_only_there(
 ) -> None:
     """Four segments of 0.8 s with windows of 0.8 s."""
     data = DataConfig(manifest="unused", **DATA_PRESETS["tiny"])
-    sound = SoundTrack(sound_TF=np.zeros((round(length_s * 100), 40), dtype=np.float16), start_s=start_s)
+    sound = SoundTrack(samples_N=np.zeros(round(length_s * SAMPLE_RATE), dtype=np.int16), start_s=start_s)
     frames = Frames(frames_FHW3=np.zeros((32, 32, 32, 3), dtype=np.uint8), edges_s=np.arange(33) / 10)
     assembler = Assembler(OneClip(Clip(frames=frames, sound=sound, flow_FHW2=None), data), data)
     present = assembler.present(np.array([0]), np.array([[0, 8, 16, 24]]), ("audio", "rgb", "rgbdiff"))
@@ -334,18 +386,21 @@ def assembled(frame_s: float, sound: SoundTrack, frames: int = 32, **audio: Any)
 
 
 def test_a_given_frame_rate_places_the_window_by_frame_number_not_by_the_files_times() -> None:
-    """Column k of the sound has the value k; the file shows 10 frames a second, and its sound begins 2 s late."""
-    columns_TF = np.broadcast_to(np.arange(1000, dtype=np.float16)[:, None], (1000, 40))
-    sound = SoundTrack(sound_TF=columns_TF, start_s=2.0)
+    """The file shows 10 frames a second, and its sound begins 2 s late."""
+    noise_N = np.random.default_rng(0).integers(-9000, 9000, 10 * SAMPLE_RATE).astype(np.int16)
+    sound = SoundTrack(samples_N=noise_N, start_s=2.0)
     plain = {"mean": 0.0, "std": 1.0}
-    for audio, first in ((plain, 320 - 200), ({**plain, "frame_rate": 20.0}, 180 - 40)):
-        inputs = assembled(0.1, sound, frames=80, **audio).inputs(np.array([0]), np.array([[32]]), ("audio",))
+    for audio, first_s in ((plain, 3.2 - 2.0), ({**plain, "frame_rate": 20.0}, 1.8 - 0.4)):
+        assembler = assembled(0.1, sound, frames=80, **audio)
+        inputs = assembler.inputs(np.array([0]), np.array([[32]]), ("audio",))
         # frames 32 to 39: by the file 3.2 s to 4.0 s, centre 3.6 s; at 20 a second 1.6 s to 2.0 s, centre 1.8 s
-        assert inputs.tensors["audio"][0, 0, 0, 0, 0].tolist() == list(range(first, first + 80))
+        first = np.array([round(first_s * SAMPLE_RATE)])
+        expected_TF = spectrograms([noise_N], [first], assembler.config.audio)[0, 0]
+        np.testing.assert_array_equal(inputs.tensors["audio"][0, 0, 0, 0].T.numpy(), expected_TF.astype(np.float32))
 
 
 def test_missing_sound_can_count_as_there_and_is_silence() -> None:
-    mute = SoundTrack(sound_TF=None, start_s=0.0)
+    mute = SoundTrack(samples_N=None, start_s=0.0)
     for missing, there in (("absent", False), ("silence", True)):
         assembler = assembled(0.1, mute, missing=missing, mean=-4.0, std=2.0)
         inputs = assembler.inputs(np.array([0]), np.array([[0, 8]]), ("audio", "rgb"))

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from trainables.kit.data.config import SegmentConfig
-from trainables.kit.data.segments import SegmentSpec, end_frames, first_steps, frame_indices, test_starts, train_starts
+from trainables.kit.data.segments import (
+    SegmentSpec,
+    end_frames,
+    first_samples,
+    frame_indices,
+    test_starts,
+    train_starts,
+)
 
 PAPER = SegmentSpec(span_frames=32, frames=8, stride=4)
 TINY = SegmentSpec(span_frames=8, frames=1, stride=1, offset=3, grid=True)
@@ -45,17 +52,25 @@ def test_a_short_video_wraps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "start", "expected"), [(0.0, 0.8, 0.0, 0), (1.0, 2.0, 0.0, 110), (1.0, 2.0, 0.25, 85)]
+    ("begin", "end", "start", "expected"),
+    [
+        (0.0, 0.8, 0.0, 0),
+        (1.0, 2.0, 0.0, 17_600),
+        (1.0, 2.0, 0.25, 13_600),
+        (1.0, 2.00005, 0.0, 17_600),  # 0.4 samples later
+        (1.0, 2.0001, 0.0, 17_601),  # 0.8 samples later
+        (0.0, 0.8, 2.0, -32_000),
+    ],
 )
-def test_window_is_centred_on_the_span_on_the_common_clock(
+def test_window_is_centred_on_the_span_on_the_common_clock_to_the_sample(
     begin: float, end: float, start: float, expected: int
 ) -> None:
-    first = first_steps(
+    first = first_samples(
         begin_s=np.array([[begin]]),
         end_s=np.array([[end]]),
         sound_start_s=np.array([[start]]),
-        window_s=0.8,
-        hop_s=0.01,
+        window=12_800,
+        sample_rate=16_000,
     )
     assert first.tolist() == [[expected]]
 

@@ -21,6 +21,9 @@ from explorer.prepare import prepare
 from explorer.run import spread
 from explorer.spec.load import load_space
 from explorer.spec.space import SearchSpace
+from tests.data import damage
+from trainables.kit.data import cache as cache_module
+from trainables.kit.data.dataset import load_file
 
 MANIFEST_FILES = 36
 
@@ -66,6 +69,35 @@ def test_a_sweeps_own_preparation_finds_everything_done(clips: Path, tmp_path: P
     assert packs == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*/pack-*")}
 
 
+def test_a_second_sweep_over_the_same_data_decodes_nothing(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another search on the same storage, from its preparation to its batches; and a file labelled alone still decodes."""
+    decoded: list[str] = []
+    for name in ("read_picture", "decode_picture", "decode_sound"):
+        original = getattr(cache_module, name)
+
+        def counting(path: Path, *rest: Any, _original: Any = original, **how: Any) -> Any:
+            decoded.append(path.name)
+            return _original(path, *rest, **how)
+
+        monkeypatch.setattr(cache_module, name, counting)
+    first = space_of(clips, tmp_path)
+    first.load_system().prepare_data(first.base_config(), first.cache_folder)
+    assert len(decoded) == 2 * MANIFEST_FILES  # picture and sound
+    decoded.clear()
+    second = space_of(clips, tmp_path, "name=second", "seed=5", "budget.trials=3", "sampler=random")
+    system, config = second.load_system(), second.base_config()
+    system.prepare_data(config, second.cache_folder)
+    data = system.open_data(config, second.cache_folder)
+    for batch in data.eval_batches("val", modalities=("rgb", "audio"), segments=4, batch_size=4):
+        assert len(batch.label_B)
+    assert next(iter(data.train_batches(modalities=("rgb", "audio"), segments=3, batch_size=8, draw=(0, 0, 0))))
+    assert decoded == []
+    load_file(clips.parent / "videos" / f"{data.ids('val')[0]}.mp4", config.data).read("rgb", [0])
+    assert len(decoded) == 2
+
+
 def test_the_forecast_is_near_the_truth_whatever_it_is_reckoned_from(clips: Path, tmp_path: Path) -> None:
     here = tmp_path / "clips"
     shutil.copytree(clips.parent, here)
@@ -77,6 +109,20 @@ def test_the_forecast_is_near_the_truth_whatever_it_is_reckoned_from(clips: Path
     assert from_check.basis == "measured by data check"
     for done, slack in ((from_headers, 0.03), (from_check, 0.03), (jpeg, 0.35)):  # tiny JPEGs are mostly headers
         assert done.need_bytes == pytest.approx(done.cache_bytes, rel=slack)
+
+
+def test_folders_of_pictures_are_prepared_like_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = []
+    for number, split in enumerate(("train", "train", "val", "test")):
+        damage.frame_folder(tmp_path / "frames" / str(number), frames=24 + number)
+        row = {"id": str(number), "split": split, "path": f"frames/{number}", "label": 0, "label_name": "a", "fps": 12}
+        rows.append(json.dumps(row))
+    (tmp_path / "m.jsonl").write_text("\n".join(rows))
+    overrides = ["-o", "data.cache=jpeg", "-o", "data.frame_size=48"]
+    assert run([*command(tmp_path / "m.jsonl", tmp_path / "runs", "--json"), *overrides]) == 0
+    assert json.loads(capsys.readouterr().out)["made"] == 4
+    assert run([*command(tmp_path / "m.jsonl", tmp_path / "runs"), *overrides]) == 0
+    assert "nothing to decode: all 4 videos are cached" in capsys.readouterr().out
 
 
 def test_a_disk_that_cannot_hold_it_is_refused_before_anything_is_decoded(
@@ -165,13 +211,12 @@ def test_an_object_store_is_filled_once_and_other_machines_fetch_from_it(
     bucket: str, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(command(clips, tmp_path / "one", "--to", bucket)) == 0
-    from trainables.kit.data import cache as cache_module
 
     def refuse(*_: Any) -> None:
         raise AssertionError("it was to be fetched")
 
     monkeypatch.setattr(cache_module, "decode_frames", refuse)
-    monkeypatch.setattr(cache_module, "decode_spectrogram", refuse)
+    monkeypatch.setattr(cache_module, "decode_samples", refuse)
     assert run(command(clips, tmp_path / "two", "-o", f"data.cache_url={bucket}")) == 0
     one, two = (entries(tmp_path / name) for name in ("one", "two"))
     assert {n: content for n, (_, content) in one.items()} == {n: content for n, (_, content) in two.items()}

@@ -15,7 +15,7 @@ from trainables.kit.data.config import DataConfig
 from trainables.kit.data.draws import Draws
 from trainables.kit.data.modalities import MODALITIES, Segments
 from trainables.kit.data.pack import TimedClips
-from trainables.kit.data.segments import SegmentSpec, end_frames, first_steps, frame_indices
+from trainables.kit.data.segments import SegmentSpec, frame_indices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +53,7 @@ class Assembler:
 
     def bounds_s(self, video_B: np.ndarray, start_BS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """When the segments' spans begin and end, each ``[B, S]``."""
-        time = self.clips.timeline
-        end_BS = end_frames(self.spec, start_BS, time.frames_N[video_B])
-        return time.edge_s(video_B, start_BS), time.edge_s(video_B, end_BS)
+        return self.clips.timeline.bounds_s(self.spec, video_B, start_BS)
 
     def _segments(self, video_B: np.ndarray, start_BS: np.ndarray, draws: Draws | None = None) -> Segments:
         return Segments(
@@ -63,22 +61,8 @@ class Assembler:
             config=self.config,
             video_B=video_B,
             frame_BST=frame_indices(self.spec, start_BS, self.clips.frames_N[video_B]),
-            step_BS=self._first_steps(video_B, start_BS),
+            sample_BS=self.clips.timeline.sound_first(self.config, video_B, start_BS),
             draws=draws,
-        )
-
-    def _first_steps(self, video_B: np.ndarray, start_BS: np.ndarray) -> np.ndarray:
-        """First spectrogram column of the windows that are centred on the segments, ``[B, S]``."""
-        time, audio = self.clips.timeline, self.config.audio
-        if audio.frame_rate is None:
-            begin_s, end_s = self.bounds_s(video_B, start_BS)
-            sound_start_s = time.sound_start_s_N[video_B][:, None]
-        else:
-            end_BS = end_frames(self.spec, start_BS, time.frames_N[video_B])
-            begin_s, end_s = start_BS / audio.frame_rate, end_BS / audio.frame_rate
-            sound_start_s = np.zeros((len(video_B), 1))
-        return first_steps(
-            begin_s=begin_s, end_s=end_s, sound_start_s=sound_start_s, window_s=audio.window_s, hop_s=audio.hop_s
         )
 
 

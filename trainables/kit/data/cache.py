@@ -1,7 +1,7 @@
 """The decode-once cache: every video's tracks as memory-mapped files.
 
     CACHE/frames-SETTINGS/SHA.npy    uint8 [F, H, W, 3], or .jpegs: the same as JPEG pictures (see ``jpeg``)
-    CACHE/sound-SETTINGS/SHA.npy     float16 [T, F], a log-spectrogram; absent if the file has no sound track
+    CACHE/sound-SETTINGS/SHA.npy     int16 [N], one channel of samples; absent if the file has no sound track
     CACHE/flow-SETTINGS/SHA.npy      uint8 [F, H, W, 2], or .jpegs
     CACHE/TRACK-SETTINGS/SHA.json    size in bytes, times; written last: an entry without it does not exist
 
@@ -9,18 +9,21 @@ SETTINGS is a hash of what that track depends on, SHA the hash of the video file
 meant). So an interrupted build goes on where it was, data sets share the videos that they have in common, a new sound
 setting decodes no picture again, and flow is added to frames that are there.
 
-Axes: ``F`` frame (``T`` step, ``F`` band for sound), ``H`` ``W`` pixel rows and columns.
+Axes: ``F`` frame, ``H`` ``W`` pixel rows and columns, ``N`` sound sample.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -28,17 +31,17 @@ from filelock import FileLock, Timeout
 from trainables.contract import Json
 from trainables.errors import DecodeError, InvalidInput
 from trainables.kit.data import jpeg
-from trainables.kit.data.config import DataConfig
-from trainables.kit.data.decode import WHOLE, Part, decode_picture, decode_sound, read_picture
+from trainables.kit.data.config import STORED, DataConfig
+from trainables.kit.data.decode import WHOLE, Part, Planes, decode_picture, decode_sound, read_picture
 from trainables.kit.data.flow import FlowTrack, load_cv2, one_thread
 from trainables.kit.data.hashing import Progress, hash_json
 from trainables.kit.data.modalities.base import FrameTrack, TrackName
 from trainables.kit.data.remote import Remote
 from trainables.kit.data.seek import SeekTrack, index_picture
-from trainables.kit.data.spectrogram import log_spectrogram
+from trainables.kit.data.sound import to_16_bits
 
 UPLOADS = 16  # files copied to the cache's second home side by side
-FORMAT_VERSIONS: Mapping[TrackName, int] = {"frames": 2, "sound": 2, "flow": 1}
+FORMAT_VERSIONS: Mapping[TrackName, int] = {"frames": 2, "sound": 3, "flow": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +54,9 @@ class Frames:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundTrack:
-    """``sound_TF`` float16; None: the file has no sound. Column 0 is centred on ``start_s``."""
+    """``samples_N`` int16; None: the file has no sound. Sample 0 is heard at ``start_s``."""
 
-    sound_TF: np.ndarray | None
+    samples_N: np.ndarray | None
     start_s: float
 
 
@@ -74,10 +77,11 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A video file, or a part of one."""
+    """A video file, or a part of one. ``fps``: pictures a second, where ``path`` is a folder of them."""
 
     path: Path
     part: Part = WHOLE
+    fps: float | None = None
 
 
 def decode_clip(source: Source, config: DataConfig) -> Clip:
@@ -92,7 +96,7 @@ def decode_clip(source: Source, config: DataConfig) -> Clip:
     frames = decode_frames(source, config)
     return Clip(
         frames=frames,
-        sound=decode_spectrogram(source, config) if "sound" in config.tracks else None,
+        sound=decode_samples(source, config) if "sound" in config.tracks else None,
         flow_FHW2=_flow_of(frames.frames_FHW3, config) if "flow" in config.tracks else None,
     )
 
@@ -111,7 +115,13 @@ def lazy_frames(source: Source, config: DataConfig) -> Frames:
     if config.cache_format == "raw":
         return Frames(frames_FHW3=SeekTrack(source.path, index, config.frame_size), edges_s=index.edges_s)
     # JPEG's losses included: networks see what they were trained on.
-    track = SeekTrack(source.path, index, config.frame_size, stored=lambda image: jpeg.decode(jpeg.encode(image), 3))
+    track = SeekTrack(
+        source.path,
+        index,
+        config.frame_size,
+        stored=lambda image: jpeg.decode(jpeg.encode(image), 3),
+        stored_planes=lambda planes: jpeg.decode(jpeg.encode_planes(planes), 3),
+    )
     return Frames(frames_FHW3=track, edges_s=index.edges_s)
 
 
@@ -122,9 +132,14 @@ def lazy_flow(frames: Frames, config: DataConfig) -> FrameTrack:
 
 def decode_frames(source: Source, config: DataConfig) -> Frames:
     """The picture of a video, as its cache entry holds it. Raises DecodeError."""
-    path, rate, size, part = source.path, config.frame_rate, config.frame_size, source.part
+    how: Any = {
+        "frame_rate": config.frame_rate,
+        "frame_size": config.frame_size,
+        "part": source.part,
+        "fps": source.fps,
+    }
     if config.cache_format == "raw":
-        picture = decode_picture(path, frame_rate=rate, frame_size=size, part=part)
+        picture = decode_picture(source.path, **how)
         return Frames(frames_FHW3=picture.frames_FHW3, edges_s=picture.edges_s)
     shape: tuple[int, ...] = ()
 
@@ -133,17 +148,21 @@ def decode_frames(source: Source, config: DataConfig) -> Frames:
         shape = image_HW3.shape
         return jpeg.encode(image_HW3)
 
-    shown = read_picture(path, keep, frame_rate=rate, frame_size=size, part=part)
+    def keep_planes(planes: Planes) -> bytes:
+        nonlocal shape
+        shape = (*planes[0].shape, 3)
+        return jpeg.encode_planes(planes)
+
+    shown = read_picture(source.path, keep, keep_planes=keep_planes, **how)
     return Frames(frames_FHW3=jpeg.JpegTrack.of(shown.frames, shape), edges_s=shown.edges_s)
 
 
-def decode_spectrogram(source: Source, config: DataConfig) -> SoundTrack:
-    """The sound of a video. Raises DecodeError."""
+def decode_samples(source: Source, config: DataConfig) -> SoundTrack:
+    """The sound of a video, as its cache entry holds it. Raises DecodeError."""
     sound = decode_sound(source.path, sample_rate=config.audio.sample_rate, part=source.part)
     if sound is None:
-        return SoundTrack(sound_TF=None, start_s=0.0)
-    spectrogram = log_spectrogram(sound.samples_N, config.audio)
-    return SoundTrack(sound_TF=spectrogram.half().numpy(), start_s=sound.start_s)
+        return SoundTrack(samples_N=None, start_s=0.0)
+    return SoundTrack(samples_N=to_16_bits(sound.samples_N), start_s=sound.start_s)
 
 
 def decode_all(cache: ClipCache, files: Mapping[str, Source], workers: int | None = None) -> Iterator[str | None]:
@@ -254,7 +273,7 @@ class ClipCache:
         sound = records.get("sound")
         return Clip(
             frames=Frames(frames_FHW3=self._pictures("frames", sha), edges_s=np.asarray(records["frames"]["edges_s"])),
-            sound=None if sound is None else SoundTrack(sound_TF=self._sound(sha, sound), start_s=sound["start_s"]),
+            sound=None if sound is None else SoundTrack(samples_N=self._sound(sha, sound), start_s=sound["start_s"]),
             flow_FHW2=self._pictures("flow", sha) if "flow" in records else None,
         )
 
@@ -286,9 +305,9 @@ class ClipCache:
             frames = decode_frames(source, self.config)
             self._write("frames", sha, frames.frames_FHW3, source=name, edges_s=frames.edges_s.tolist())
         if "sound" in missing:
-            sound = decode_spectrogram(source, self.config)
-            steps = 0 if sound.sound_TF is None else len(sound.sound_TF)
-            self._write("sound", sha, sound.sound_TF, source=name, start_s=sound.start_s, steps=steps)
+            sound = decode_samples(source, self.config)
+            samples = 0 if sound.samples_N is None else len(sound.samples_N)
+            self._write("sound", sha, sound.samples_N, source=name, start_s=sound.start_s, samples=samples)
         if "flow" in missing:
             flow = _flow_of(self._pictures("frames", sha), self.config)
             self._write("flow", sha, _whole_flow(flow, self.config), source=name)
@@ -322,21 +341,39 @@ class ClipCache:
     def _write(self, track: TrackName, sha: str, content: FrameTrack | None, **record: Json) -> None:
         array, note = self._array(track, sha), self.folders[track] / f"{sha}.json"
         size = 0 if content is None else save(array, content)
-        aside = note.with_name(f"{note.name}.tmp")
-        aside.write_text(json.dumps({"bytes": size, **record}))
-        os.replace(aside, note)
+        _write_aside(note, [np.frombuffer(json.dumps({"bytes": size, **record}).encode(), np.uint8)])
 
 
 def save(path: Path, content: FrameTrack) -> int:
     """Write an array or JPEG pictures aside, then rename; returns the size in bytes."""
-    aside = path.with_name(f"{path.name}.tmp")
-    with aside.open("wb") as file:
-        if isinstance(content, jpeg.JpegTrack):
-            content.file.tofile(file)
-        else:
-            np.save(file, content)  # type: ignore[arg-type]  # what is no JPEG is an array
-        size = file.tell()
-    os.replace(aside, path)
+    if isinstance(content, jpeg.JpegTrack):
+        return _write_aside(path, [content.file])
+    whole = np.ascontiguousarray(content)
+    return save_rows(path, iter([whole]), len(whole))
+
+
+def save_rows(path: Path, parts: Iterator[np.ndarray], rows: int) -> int:
+    """Write the array of ``rows`` that ``parts`` make one after the other, as ``np.load`` reads it. As :func:`save`."""
+    first = next(parts)
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, *first.shape[1:])}
+    )
+    return _write_aside(path, chain([np.frombuffer(head.getvalue(), np.uint8), first], parts))
+
+
+def _write_aside(path: Path, parts: Iterable[np.ndarray]) -> int:
+    # Written, not mapped and not by tofile: on a full disk the one ends the process by a signal, the other hides the reason.
+    aside = path.with_name(f"{path.name}.tmp")  # one left by a builder that died is overwritten: we hold the lock
+    try:
+        with aside.open("wb") as file:
+            for part in parts:
+                file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+            size = file.tell()
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
     return size
 
 
@@ -356,7 +393,7 @@ def _whole_flow(flow: FlowTrack, config: DataConfig) -> FrameTrack:
 def _settings_key(track: TrackName, config: DataConfig) -> str:
     frames: Json = {
         "format": FORMAT_VERSIONS["frames"],
-        "stored": "raw" if config.cache_format == "raw" else f"jpeg {jpeg.QUALITY}",
+        "stored": STORED[config.cache_format],
         "frame_rate": config.frame_rate,
         "size": config.frame_size,
     }
@@ -364,7 +401,7 @@ def _settings_key(track: TrackName, config: DataConfig) -> str:
         "frames": lambda: frames,
         "sound": lambda: {
             "format": FORMAT_VERSIONS["sound"],
-            **config.audio.model_dump(include={"sample_rate", "n_fft", "window", "hop", "mels"}),
+            "sample_rate": config.audio.sample_rate,
         },
         "flow": lambda: {"format": FORMAT_VERSIONS["flow"], "frames": frames, **config.flow.model_dump()},
     }

@@ -13,6 +13,9 @@ from trainables.kit.data.modalities import MODALITIES, TRACKS, TrackName
 # Frames of at least this shorter side are cached as JPEG by default. Smaller ones are raw: sets of them fit into memory, and
 # a packed batch of raw frames costs next to nothing.
 JPEG_FROM_PIXELS = 128
+# Names of what is in the cache by format: another one where the same settings give other pictures than before (jpeg 95 was made
+# of RGB, before files' own brightness and colour differences were encoded).
+STORED: Mapping[str, str] = {"raw": "raw", "jpeg": "jpeg 95 of planes"}
 # Settings that change the inputs of every modality: which videos train, and when a segment is.
 SHARED_SETTINGS = ("split_seed", "frame_rate", "segments")
 
@@ -49,6 +52,11 @@ class AudioConfig(SystemConfig):
     def steps(self) -> int:
         """Width of a segment's spectrogram: ``window_s`` in hops."""
         return round(self.window_s * self.sample_rate / self.hop)
+
+    @property
+    def samples(self) -> int:
+        """Length of a segment's window in samples."""
+        return self.steps * self.hop
 
     @property
     def hop_s(self) -> float:
@@ -172,8 +180,9 @@ class DataConfig(SystemConfig):
     def settings_of(self, modalities: Sequence[str]) -> dict[str, Json]:
         """The settings, by dotted name, that can change the inputs of these modalities: what their results depend on."""
         names = {*SHARED_SETTINGS, *(setting for name in modalities for setting in MODALITIES[name].settings)}
-        dumped = {**self.model_dump(mode="json"), "cache": self.cache_format}
-        return {name: _at(dumped, name) for name in sorted(names)}
+        dumped = {**self.model_dump(mode="json"), "cache": STORED[self.cache_format]}
+        recipes = {f"{name} recipe": MODALITIES[name].recipe for name in sorted(modalities)}
+        return {name: _at(dumped, name) for name in sorted(names)} | {k: v for k, v in recipes.items() if v > 1}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

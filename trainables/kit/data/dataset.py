@@ -22,7 +22,7 @@ from trainables.kit.data.cache import (
     SoundTrack,
     Source,
     decode_all,
-    decode_spectrogram,
+    decode_samples,
     lazy_flow,
     lazy_frames,
 )
@@ -139,12 +139,12 @@ class VideoData:
 
     def silent(self) -> Sequence[str]:
         """Ids of the videos without a sound track."""
-        steps_N = self._assembler.clips.sound_steps_N
+        samples_N = self._assembler.clips.sound_samples_N
         return [
             name
             for split in SPLITS
             for name, number in zip(self._ids[split], self._numbers[split], strict=True)
-            if not steps_N[number]
+            if not samples_N[number]
         ]
 
     def _batch(
@@ -201,7 +201,7 @@ class LoadedFile:
     @cached_property
     def _sounds(self) -> Assembler:
         """Sound is decoded whole, which takes a tenth of the picture's time, and only where something asks for it."""
-        return self._assembler(decode_spectrogram(self._source, self._config))
+        return self._assembler(decode_samples(self._source, self._config))
 
     def _assembler(self, sound: SoundTrack | None) -> Assembler:
         flow = lazy_flow(self._frames, self._config) if "flow" in self._config.tracks else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from trainables.kit.data.cache import ClipCache, Source, decode_frames
 from trainables.kit.data.check.records import Records, is_current
 from trainables.kit.data.config import DataConfig
 from trainables.kit.data.decode import Part
+from trainables.kit.data.frame_folder import pictures_in, read_one
 from trainables.kit.data.pack import can_pack, pack_bytes
-from trainables.kit.data.streams import announced_s, picture_stream, sound_stream
+from trainables.kit.data.streams import READ_ERRORS, announced_s, picture_stream, sound_stream
 
 HEADERS = 64  # files whose headers are read where no check has measured all of them
 PICTURES = 12  # files of which a few frames are encoded, to learn the bytes of a pixel
@@ -79,7 +80,8 @@ def _bytes(lengths: Sequence[_Length], todo: Sequence[Source], config: DataConfi
     audio = config.audio
     frames = sum(_cached_frames(length, config) for length in lengths)
     pixels = sum(_cached_frames(length, config) * _cached_pixels(length, config) for length in lengths)
-    sound = sum(length.sound_s for length in lengths) * audio.sample_rate / audio.hop * audio.bands * 2
+    sound = sum(length.sound_s for length in lengths) * audio.sample_rate * 2
+    packed = sound / audio.hop * audio.bands if config.segments.grid else sound
     raw = config.cache_format == "raw"
     total = pixels * (3.0 if raw else _bytes_per_pixel(todo, config))
     if "sound" in config.tracks:
@@ -87,7 +89,7 @@ def _bytes(lengths: Sequence[_Length], todo: Sequence[Source], config: DataConfi
     if "flow" in config.tracks:
         total += pixels * (2.0 if raw else FLOW_BYTES_PER_PIXEL)
     if lengths and can_pack(config, round(frames * len(todo) / len(lengths))):
-        total += pack_bytes(config, round(frames)) + (sound if "sound" in config.tracks else 0)
+        total += pack_bytes(config, round(frames)) + (packed if "sound" in config.tracks else 0)
     return total
 
 
@@ -101,7 +103,7 @@ def _bytes_per_pixel(todo: Sequence[Source], config: DataConfig) -> float:
         middle_s = max(source.part.start_s, 0) + length.seconds / 2
         try:
             frames = decode_frames(
-                Source(path=source.path, part=Part(start_s=middle_s, end_s=middle_s + GLIMPSE_S)), config
+                replace(source, part=Part(start_s=middle_s, end_s=middle_s + GLIMPSE_S)), config
             ).frames_FHW3
         except DecodeError:
             continue  # the build names it
@@ -123,7 +125,7 @@ def _measured(todo: Sequence[Source], manifest: Path) -> list[_Length] | None:
     known, lengths = Records(manifest).read(), []
     for source in todo:
         probe = known.get(source.path)
-        if probe is None or not is_current(probe, source.path):
+        if probe is None or not is_current(probe, source.path, source.fps):
             return None
         if (picture := probe.picture) is not None:
             seconds = _within(source.part, picture.start_s, picture.end_s)
@@ -142,6 +144,8 @@ def _measured(todo: Sequence[Source], manifest: Path) -> list[_Length] | None:
 
 def _from_header(source: Source) -> _Length | None:
     try:
+        if source.path.is_dir():
+            return _of_pictures(source)
         with av.open(str(source.path)) as container:
             picture: Any = picture_stream(container)
             if picture is None or not picture.average_rate or not min(picture.width, picture.height):
@@ -156,8 +160,16 @@ def _from_header(source: Source) -> _Length | None:
                 height=picture.height,
                 sound_s=sound_s,
             )
-    except (av.error.FFmpegError, OSError):
+    except READ_ERRORS:
         return None  # the build names it
+
+
+def _of_pictures(source: Source) -> _Length | None:
+    pictures = pictures_in(source.path)
+    if not pictures or source.fps is None:
+        return None
+    first, seconds = read_one(pictures[0].path), _within(source.part, 0.0, len(pictures) / source.fps)
+    return _Length(frames=seconds * source.fps, seconds=seconds, width=first.width, height=first.height, sound_s=0.0)
 
 
 def _within(part: Part, start_s: float, end_s: float) -> float:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from trainables.contract import Json
+from trainables.errors import InvalidInput
+from trainables.kit.data.frame_folder import pictures_in, signature
 
 HASHES_FILE = "file-hashes.json"
 Progress = Callable[[int, int], None]
@@ -27,32 +32,36 @@ def hash_json(value: Json) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def hash_files(paths: Sequence[Path], cache: Path, on_progress: Progress | None = None) -> list[str]:
-    """SHA-256 in hex of each file, in order.
+def hash_files(paths: Sequence[Path], cache: Path | None, on_progress: Progress | None = None) -> list[str]:
+    """SHA-256 in hex of each file, in order; of a folder that of its numbered pictures and their names.
 
-    A file is read only if it is not remembered with the same size and modification time. ``cache`` is created; its
-    ``file-hashes.json`` is replaced in one step, so that a reader never sees half of it.
+    A file is read only if it is remembered neither in ``cache`` nor in the user's own cache folder with the same size and
+    modification time. ``cache`` is created; its ``file-hashes.json`` is replaced in one step, so that a reader never sees half
+    of it. None: only the user's own.
 
     Raises:
-        OSError: a file is missing or unreadable.
+        InvalidInput: files are missing or unreadable; all of them are named.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    known = _read(cache / HASHES_FILE)
-    stats = [path.stat() for path in paths]
-    signatures = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    there = {} if cache is None else _read(cache / HASHES_FILE)
+    known = {**_read(default_cache() / HASHES_FILE), **there}
+    signatures = list(_readable(paths, lambda path: list(signature(path))))
     unread = [index for index, path in enumerate(paths) if known.get(str(path), [None])[:2] != signatures[index]]
-    fresh: dict[str, list[Json]] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # hashlib lets go of the interpreter lock
-        for done, (index, digest) in enumerate(
-            zip(unread, pool.map(_hash, [paths[i] for i in unread]), strict=True), 1
-        ):
-            fresh[str(paths[index])] = [*signatures[index], digest]
-            if on_progress is not None:
-                on_progress(done, len(unread))
-    if fresh:
-        with FileLock(cache / f"{HASHES_FILE}.lock"):
-            _write(cache / HASHES_FILE, {**_read(cache / HASHES_FILE), **fresh})
-    known.update(fresh)
+    done = count(1)
+
+    def read(path: Path) -> str:
+        digest = hash_path(path)
+        if on_progress is not None:
+            on_progress(next(done), len(unread))
+        return digest
+
+    for index, digest in zip(unread, _readable([paths[index] for index in unread], read), strict=True):
+        known[str(paths[index])] = [*signatures[index], digest]
+    if cache is not None:
+        news = {str(path): known[str(path)] for path in paths}
+        _remember(cache, {path: entry for path, entry in news.items() if there.get(path) != entry})
+    if unread:
+        with suppress(OSError):  # only a memory for other storages
+            _remember(default_cache(), {str(paths[index]): known[str(paths[index])] for index in unread})
     return [known[str(path)][2] for path in paths]
 
 
@@ -61,9 +70,57 @@ def remembered_hashes(cache: Path) -> dict[str, str]:
     return {path: row[2] for path, row in _read(cache / HASHES_FILE).items()}
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _readable(paths: Sequence[Path], read: Callable[[Path], Any]) -> Sequence[Any]:
+    """What is read of each file, side by side (hashlib lets go of the interpreter lock). Raises InvalidInput."""
+
+    def attempt(path: Path) -> Any:
+        try:
+            return read(path)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        found = list(pool.map(attempt, paths))
+    problems = [
+        f"{path}: cannot be read ({error.strerror or error}); correct it, or drop its line"
+        for path, error in zip(paths, found, strict=True)
+        if isinstance(error, OSError)
+    ]
+    if problems:
+        raise InvalidInput("videos that cannot be read", problems)
+    return found
+
+
+def changed_files(expected: Mapping[Path, str], found: Mapping[Path, str]) -> list[str]:
+    """What is wrong with the files whose content is not the expected one, one line each; both are SHA-256 by path."""
+    return [
+        f"{path}: {changed_detail(sha, found[path])}; restore it, or import it again with --hash"
+        for path, sha in expected.items()
+        if found[path] != sha
+    ]
+
+
+def changed_detail(expected: str, found: str) -> str:
+    """The rule and the value received."""
+    return f"its content has changed: SHA-256 must be {expected[:12]}..., as the manifest says, got {found[:12]}..."
+
+
+def _remember(cache: Path, fresh: Mapping[str, list[Json]]) -> None:
+    if fresh:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{HASHES_FILE}.lock"):
+            _write(cache / HASHES_FILE, {**_read(cache / HASHES_FILE), **fresh})
+
+
+def hash_path(path: Path) -> str:
+    """SHA-256 in hex of a file, or of a folder's numbered pictures and their names. Raises OSError."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for picture in pictures_in(path):
+        whole.update(f"{picture.path.name}\0{hash_path(picture.path)}\n".encode())
+    return whole.hexdigest()
 
 
 def _read(path: Path) -> dict[str, list[Json]]:
@@ -76,5 +133,8 @@ def _read(path: Path) -> dict[str, list[Json]]:
 
 def _write(path: Path, content: Json) -> None:
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    aside.write_text(json.dumps(content))
-    os.replace(aside, path)
+    try:
+        aside.write_text(json.dumps(content))
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 
+from trainables.kit.data.frame_folder import pictures_in
 from trainables.kit.data.streams import READ_ERRORS, announced_s, picture_stream, sound_stream
 
 
@@ -25,6 +26,8 @@ class Head:
 
 def read_head(path: Path) -> Head:
     """One file's. What does not open is a problem, not an exception."""
+    if path.is_dir():
+        return Head(path=path, problem=None if len(pictures_in(path)) > 1 else "is a folder without numbered pictures")
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             picture = picture_stream(container)

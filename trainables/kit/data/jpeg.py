@@ -68,6 +68,13 @@ def encode(image_HWC: np.ndarray) -> bytes:
     return simplejpeg.encode_jpeg(beside, quality=QUALITY, colorspace="GRAY", colorsubsampling="Gray")
 
 
+def encode_planes(planes: Sequence[np.ndarray]) -> bytes:
+    """One picture from its brightness and, at half the resolution, its two colour differences, as JPEG holds them."""
+    import simplejpeg
+
+    return simplejpeg.encode_jpeg_yuv_planes(*map(np.ascontiguousarray, planes), quality=QUALITY)
+
+
 def decode(picture: np.ndarray | bytes, channels: int) -> np.ndarray:
     """What :func:`encode` made, uint8 ``[H, W, channels]``."""
     import simplejpeg

@@ -5,7 +5,9 @@
 ``path`` is relative to the manifest's folder, or absolute. ``split`` (train, val, test) is given for every video or for
 none. A set whose videos show several classes at once has ``labels`` and ``label_names`` (lists of equal length) on every
 line instead of ``label`` and ``label_name``. ``start_s`` and ``end_s`` (optional) name a part of the file. ``group``
-(optional) names what no split may tear apart: a recording, a speaker; parts of one file are a group by themselves.
+(optional) names what no split may tear apart: a recording, a speaker; parts of one file are a group by themselves. ``path``
+may be a folder of numbered pictures; ``fps`` says how many of them make a second. ``sha256`` (optional) is that of the file: one
+whose content is another is refused.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from typing import Any, Literal
 
 from trainables.errors import InvalidInput, ManifestError
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 SPLITS = ("train", "val", "test")
 # What a problem is about: a line that cannot be used at all, its classes, or the file that it names.
 Kind = Literal["line", "label", "file"]
@@ -31,7 +35,8 @@ class Video:
     """A line of the manifest. ``path`` is absolute; ``split`` None = not assigned yet.
 
     ``labels`` and ``label_names`` hold one entry, or several in a set with several classes a video. ``start_s`` and
-    ``end_s`` are seconds of the file's own clock; None = from its beginning, to its end.
+    ``end_s`` are seconds of the file's own clock; None = from its beginning, to its end. ``fps``: of a folder of pictures.
+    ``sha256``: what the content must be, in hex; None = anything.
     """
 
     id: str
@@ -42,6 +47,8 @@ class Video:
     group: str | None = None
     start_s: float | None = None
     end_s: float | None = None
+    fps: float | None = None
+    sha256: str | None = None
 
     @property
     def label(self) -> int:
@@ -178,6 +185,7 @@ def _row(video: Video, folder: Path, *, multi_label: bool) -> dict[str, Any]:
         classes = {"labels": list(video.labels), "label_names": list(video.label_names)}
     row = {"id": video.id, "split": video.split, "path": path_in(folder, video.path), **classes}
     row |= {"start_s": video.start_s, "end_s": video.end_s, "group": video.group}
+    row |= {"fps": video.fps, "sha256": video.sha256}
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -191,6 +199,14 @@ def _is_whole(value: Any) -> bool:
 
 def _is_seconds(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _is_rate(value: Any) -> bool:
+    return _is_seconds(value) and value > 0
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _is_list_of(is_entry: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -215,6 +231,8 @@ FIELDS: Mapping[str, _Field] = {
     "group": _Field(kind="line", is_right=_is_text, rule="a text"),
     "start_s": _Field(kind="line", is_right=_is_seconds, rule="seconds, 0 or more"),
     "end_s": _Field(kind="line", is_right=_is_seconds, rule="seconds, 0 or more"),
+    "fps": _Field(kind="line", is_right=_is_rate, rule="pictures a second, above 0"),
+    "sha256": _Field(kind="line", is_right=_is_sha256, rule="64 digits of 0-9 and a-f"),
 }
 _NO_ROW: Mapping[str, Any] = {}
 ONE, SEVERAL = ("label", "label_name"), ("labels", "label_names")  # a class a video, or any number of them
@@ -290,6 +308,8 @@ class _Reader:
             group=right.get("group"),
             start_s=right.get("start_s"),
             end_s=right.get("end_s"),
+            fps=right.get("fps"),
+            sha256=right.get("sha256"),
         )
 
     def _place(self, number: int, right: Mapping[str, Any]) -> list[Problem]:
@@ -306,11 +326,11 @@ class _Reader:
         if "path" not in right:
             return problems
         path = os.path.join(self._prefix, right["path"])
-        if not os.path.isfile(path):
-            text = (
-                f"path must name a file, got {path}, which {'is none' if os.path.lexists(path) else 'does not exist'}"
-            )
-            problems.append(Problem(kind="file", text=text))
+        if not os.path.isfile(path) and not (os.path.isdir(path) and "fps" in right):
+            why = "is none" if os.path.lexists(path) else "does not exist"
+            if os.path.isdir(path):
+                why = "is a folder; if it holds numbered pictures, say with fps how many make a second"
+            problems.append(Problem(kind="file", text=f"path must name a file, got {path}, which {why}"))
         if (first := self._line_of_part.setdefault((path, start_s, end_s), number)) != number:
             text = f"path must be unique, got {right['path']} again (first on line {first}) without another start_s and end_s"
             problems.append(Problem(kind="line", text=text))

@@ -80,11 +80,16 @@ class SeekTrack:
     """Frames of a file, decoded when they are read, and kept. Reads like a uint8 array ``[F, H, W, 3]``."""
 
     def __init__(
-        self, path: Path, index: PictureIndex, frame_size: int, stored: Callable[[np.ndarray], np.ndarray] = np.asarray
+        self,
+        path: Path,
+        index: PictureIndex,
+        frame_size: int,
+        stored: Callable[[np.ndarray], np.ndarray] = np.asarray,
+        stored_planes: Callable[[decode.Planes], np.ndarray] | None = None,
     ) -> None:
-        """``stored``: what is left of a frame when it has been through the cache."""
+        """``stored``, ``stored_planes``: what is left of a frame when it has been through the cache, see ``read_picture``."""
         self._path, self._index = path, index
-        self._scale = decode._Scaler(frame_size, stored)
+        self._scale = decode._Scaler(frame_size, stored, stored_planes)
         self._kept: dict[int, np.ndarray] = {}
         self._coming: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._at = -1  # position of the last frame that came; the first is 0

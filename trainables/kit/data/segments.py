@@ -78,12 +78,13 @@ def end_frames(spec: SegmentSpec, start_BS: np.ndarray, frames_B: np.ndarray) ->
     return np.minimum(start_BS + spec.span_frames, np.asarray(frames_B)[:, None])
 
 
-def first_steps(
-    *, begin_s: np.ndarray, end_s: np.ndarray, sound_start_s: np.ndarray, window_s: float, hop_s: float
+def first_samples(
+    *, begin_s: np.ndarray, end_s: np.ndarray, sound_start_s: np.ndarray, window: int, sample_rate: int
 ) -> np.ndarray:
-    """First spectrogram column of windows centred on the spans from ``begin_s`` to ``end_s``, at the nearest hop.
+    """First sample of windows of ``window`` samples centred on the spans from ``begin_s`` to ``end_s``, the nearest there is.
 
-    Column 0 is the beginning of the sound track; a result may lie before it or after the track's end.
+    Sample 0 is the beginning of the sound track; a result may lie before it or after the track's end.
     """
-    window_start_s = (begin_s + end_s - window_s) / 2 - sound_start_s
-    return np.floor(window_start_s / hop_s + 0.5).astype(np.int64)
+    first = ((begin_s + end_s) / 2 - sound_start_s) * sample_rate - window / 2
+    # The hair more than a half sends all windows the same way that lie halfway between two samples but for rounding.
+    return np.floor(first + 0.501).astype(np.int64)

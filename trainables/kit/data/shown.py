@@ -15,11 +15,14 @@ import numpy as np
 
 from trainables.errors import DecodeError
 from trainables.kit.data.cache import Clip, ClipCache
-from trainables.kit.data.config import DataConfig
+from trainables.kit.data.config import AudioConfig, DataConfig
 from trainables.kit.data.decode import read_picture
 from trainables.kit.data.entries import remembered_entry, source_of
 from trainables.kit.data.manifest import Video
-from trainables.kit.data.segments import SegmentSpec, end_frames, first_steps, frame_indices, test_starts
+from trainables.kit.data.segments import SegmentSpec, end_frames, frame_indices, test_starts
+from trainables.kit.data.sound import FULL_SCALE, cut_windows
+from trainables.kit.data.spectrogram import FLOOR, before, samples_for
+from trainables.kit.data.timeline import make_timeline
 from trainables.pictures import VideoPictures
 
 SHORTER_SIDE = 72  # pixels of a frame
@@ -62,6 +65,7 @@ class _Segments:
                 frame_rate=config.frame_rate,
                 frame_size=SHORTER_SIDE,
                 part=source_of(video).part,
+                fps=video.fps,
             )
         except DecodeError:
             if clip is None:
@@ -109,14 +113,11 @@ class _Segments:
 
     def _sound(self) -> list[bytes] | None:
         sound = None if self.clip is None else self.clip.sound
-        if sound is None or sound.sound_TF is None:
+        if sound is None or sound.samples_N is None:
             return None
-        audio, (begin_s, end_s) = self.config.audio, self._bounds_s()
-        start_s = np.full(len(begin_s), sound.start_s)
-        first_S = first_steps(
-            begin_s=begin_s, end_s=end_s, sound_start_s=start_s, window_s=audio.window_s, hop_s=audio.hop_s
-        )
-        return [_encoded(_spectrogram(_window(sound.sound_TF, first, audio.steps))) for first in first_S]
+        time = make_timeline([self.edges_s], [sound.start_s], [len(sound.samples_N)])
+        first_S = time.sound_first(self.config, np.array([0]), self._start_1S)[0]
+        return [_encoded(_spectrogram(_powers(sound.samples_N, first, self.config.audio))) for first in first_S]
 
     def _flow(self) -> list[bytes] | None:
         flow = None if self.clip is None else self.clip.flow_FHW2
@@ -142,13 +143,12 @@ def _encoded(image_HW3: np.ndarray) -> bytes:
     return simplejpeg.encode_jpeg(image, quality=QUALITY, colorspace="RGB", colorsubsampling="420")
 
 
-def _window(sound_TB: np.ndarray, first: int, steps: int) -> np.ndarray:
-    """Steps ``first`` to ``first + steps``, silent outside the track."""
-    out = np.full((steps, sound_TB.shape[1]), LOUDNESS[0], dtype=np.float32)
-    low, high = max(first, 0), min(first + steps, len(sound_TB))
-    if low < high:
-        out[low - first : high - first] = sound_TB[low:high]
-    return out
+def _powers(samples_N: np.ndarray, first: int, audio: AudioConfig) -> np.ndarray:
+    """The logarithm of a window's power at linear frequencies, ``[T, B]``, as a picture needs it: by NumPy, without torch."""
+    cut_1N = np.zeros((1, samples_for(audio, audio.steps)), dtype=np.int16)
+    cut_windows(samples_N, np.array([first - before(audio)]), cut_1N)
+    frames_TN = np.lib.stride_tricks.sliding_window_view(cut_1N[0] / FULL_SCALE, audio.window)[:: audio.hop]
+    return np.log(np.abs(np.fft.rfft(frames_TN * np.hanning(audio.window), audio.n_fft)) ** 2 + FLOOR)
 
 
 def _spectrogram(sound_TB: np.ndarray) -> np.ndarray:

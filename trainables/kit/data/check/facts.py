@@ -46,7 +46,10 @@ class SoundFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What a file holds. ``reason`` None: it is good. ``passing``: the reason may be gone next time (a hang, no access)."""
+    """What a file holds. ``reason`` None: it is good. ``passing``: the reason may be gone next time (a hang, no access).
+
+    ``fps``: how many pictures of a folder were taken for a second.
+    """
 
     reason: Reason | None = None
     detail: str = ""
@@ -57,6 +60,7 @@ class Probe:
     picture: PictureFacts | None = None
     sound: SoundFacts | None = None
     passing: bool = False
+    fps: float | None = None
 
 
 class Bad(Exception):

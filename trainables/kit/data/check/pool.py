@@ -9,13 +9,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from pathlib import Path
 
 from trainables.kit.data.check.facts import Probe
-from trainables.kit.data.check.worker import READY
+from trainables.kit.data.check.worker import READY, Asked
 
 MODULE = "trainables.kit.data.check.worker"
 
@@ -28,8 +28,15 @@ class Outcome:
     probe: Probe
 
 
-def probe_files(paths: Sequence[Path], *, workers: int, limit_s: int, module: str = MODULE) -> Iterator[Outcome]:
-    """Probe files side by side; outcomes come in the order in which they are ready.
+def probe_files(
+    paths: Sequence[Path],
+    *,
+    workers: int,
+    limit_s: int,
+    fps: Mapping[Path, float] | None = None,
+    module: str = MODULE,
+) -> Iterator[Outcome]:
+    """Probe files side by side; outcomes come in the order in which they are ready. ``fps``: of folders of pictures.
 
     A file on which its process dies is tried once more with the ordinary decoder; without any progress for ``limit_s``
     seconds it is given up.
@@ -37,9 +44,9 @@ def probe_files(paths: Sequence[Path], *, workers: int, limit_s: int, module: st
     Raises:
         RuntimeError: the processes do not start.
     """
-    todo: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    todo: queue.SimpleQueue[Asked] = queue.SimpleQueue()
     for path in paths:
-        todo.put(path)
+        todo.put(Asked(path=path, fps=(fps or {}).get(path)))
     done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     stop = threading.Event()
     leaders = [_Leader(todo, done, stop, limit_s, module) for _ in range(min(workers, len(paths)))]
@@ -70,7 +77,7 @@ class _Leader(threading.Thread):
 
     def __init__(
         self,
-        todo: queue.SimpleQueue[Path],
+        todo: queue.SimpleQueue[Asked],
         done: queue.SimpleQueue[Outcome | BaseException],
         stop: threading.Event,
         limit_s: int,
@@ -84,8 +91,8 @@ class _Leader(threading.Thread):
     def run(self) -> None:
         try:
             while not self.stop.is_set():
-                path = self.todo.get_nowait()
-                self.done.put(Outcome(path=path, probe=self._probe(path)))
+                asked = self.todo.get_nowait()
+                self.done.put(Outcome(path=asked.path, probe=self._probe(asked)))
         except queue.Empty:
             return
         except BaseException as error:
@@ -98,12 +105,12 @@ class _Leader(threading.Thread):
             self.process.end()
         self.join(timeout=5)
 
-    def _probe(self, path: Path) -> Probe:
+    def _probe(self, asked: Asked) -> Probe:
         try:
-            return self._ask(path, strict=True)
+            return self._ask(asked)
         except _Died as first:
             try:
-                return self._ask(path, strict=False)
+                return self._ask(replace(asked, strict=False))
             except _Died as second:
                 return self._given_up(first, second)
 
@@ -114,11 +121,11 @@ class _Leader(threading.Thread):
         detail = f"the decoder crashes on it ({first}), with ordinary settings as well ({second})"
         return Probe(reason="corrupt", detail=detail, passing=signal.SIGKILL in (first.signal, second.signal))
 
-    def _ask(self, path: Path, *, strict: bool) -> Probe:
+    def _ask(self, asked: Asked) -> Probe:
         if self.process is None:
             self.process = _Process(self.module, self.limit_s)
         try:
-            return self.process.ask(path, strict)
+            return self.process.ask(asked)
         except (EOFError, OSError) as error:
             died = self.process.ended()
             self.process = None
@@ -150,8 +157,8 @@ class _Process:
                 told = errors.read().decode(errors="replace").strip()[-2000:]
                 raise RuntimeError(f"the process that decodes files does not start:\n{told}") from error
 
-    def ask(self, path: Path, strict: bool) -> Probe:
-        self.pipe.send((path, strict))
+    def ask(self, asked: Asked) -> Probe:
+        self.pipe.send(asked)
         answer: Probe = self.pipe.recv()
         return answer
 

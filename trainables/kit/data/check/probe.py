@@ -21,10 +21,13 @@ from typing import Any
 import av
 import av.logging
 
-from trainables.kit.data.check.boxes import missing_bytes
+from trainables.kit.data.check.cuts import cut_off
 from trainables.kit.data.check.facts import Bad, PictureFacts, Probe, SoundFacts
+from trainables.kit.data.check.folder import measure_folder
 from trainables.kit.data.check.reasons import Note, Reason
 from trainables.kit.data.check.second import second_opinion
+from trainables.kit.data.frame_folder import signature
+from trainables.kit.data.hashing import hash_path
 from trainables.kit.data.streams import (
     READ_ERRORS,
     SHORTFALL_S,
@@ -42,6 +45,7 @@ STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 # What FFmpeg says (some of it as mere information) when it replaces what it cannot decode.
 REPAIRS = ("concealing", "error while decoding", "damaged", "corrupt decoded frame", "invalid nal unit size")
 MP4, MATROSKA = "mp4", "matroska"  # each among the names of FFmpeg's reader of its kin
+OF_A_CUT: tuple[Reason, ...] = ("unreadable", "corrupt", "not_a_video")  # what is found where the rest is missing
 FRAMES_LOST_SHARE = 0.05
 HASH_BYTES = 1 << 22
 
@@ -71,15 +75,17 @@ class _Track:
     marked: int = 0  # frames that the decoder calls corrupt
 
 
-def probe_file(path: Path, *, strict: bool = True, beat: Beat = lambda: None) -> Probe:
-    """Measure a file, whatever state it is in; raises nothing for a bad one.
+def probe_file(path: Path, *, fps: float | None = None, strict: bool = True, beat: Beat = lambda: None) -> Probe:
+    """Measure a file, or a folder of pictures (``fps`` of them a second), whatever state it is in; raises nothing for a bad one.
 
     ``strict=False`` skips the strict decoder, for a file on which it crashed.
     """
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = {"fps": fps}
     try:
+        if fps is not None and path.is_dir():
+            return _probe_folder(path, fps, known, beat)
         status = _regular(path)
-        known = {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+        known |= {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
         if not status.st_size:
             raise Bad("unreadable", "is empty")
         known["sha256"] = _sha256(path, beat)
@@ -89,12 +95,25 @@ def probe_file(path: Path, *, strict: bool = True, beat: Beat = lambda: None) ->
             if not first.doubtful or not strict:
                 raise
             picture, sound, notes = _again(path, first, beat)
+        if cut := cut_off(path):
+            raise Bad("truncated", cut)
         return Probe(picture=picture, sound=sound, notes=notes, **known)
     except Bad as bad:
         reason, detail = bad.reason, bad.detail
-        if reason in ("unreadable", "corrupt") and "sha256" in known and (missing := missing_bytes(path)):
-            reason, detail = "truncated", f"the file ends {missing} bytes before the end that it announces; {detail}"
+        if reason in OF_A_CUT and "sha256" in known and (cut := cut_off(path, damaged=True)):
+            reason, detail = "truncated", f"{cut}; {detail}"
         return Probe(reason=reason, detail=detail, passing=bad.passing, **known)
+
+
+def _probe_folder(path: Path, fps: float, known: dict[str, Any], beat: Beat) -> Probe:
+    """As :func:`probe_file`; raises Bad."""
+    try:
+        known["size_bytes"], known["mtime_ns"] = signature(path)
+        picture, notes = measure_folder(path, fps, beat)
+        known["sha256"] = hash_path(path)
+    except OSError as error:
+        raise Bad("unreadable", error.strerror or str(error), passing=True) from error
+    return Probe(picture=picture, notes=notes, **known)
 
 
 def _again(path: Path, first: Bad, beat: Beat) -> tuple[PictureFacts, SoundFacts | None, tuple[Note, ...]]:

@@ -10,14 +10,16 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from trainables.contract import Json
 from trainables.kit.data.check.facts import PictureFacts, Probe, SoundFacts
+from trainables.kit.data.frame_folder import signature
 from trainables.kit.data.manifest import path_in
 
-VERSION = 1  # of what is measured and judged: lines of another one are measured again
+VERSION = 2  # of what is measured and judged: lines of another one are measured again
 
 
 class Records:
@@ -49,8 +51,11 @@ class Records:
         Raises:
             OSError: the folder cannot be written to.
         """
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(self._line(path, probe))
+        with self.path.open("a+b") as file:
+            if file.tell():  # a line that a full disk or a kill left half written must not take this one with it
+                file.seek(-1, os.SEEK_END)
+                file.write(b"" if file.read(1) == b"\n" else b"\n")
+            file.write(self._line(path, probe).encode())
 
     def write(self, probes: Mapping[Path, Probe]) -> None:
         """Replace the file in one step."""
@@ -61,23 +66,26 @@ class Records:
         return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def is_current(probe: Probe, path: Path) -> bool:
+def is_current(probe: Probe, path: Path, fps: float | None) -> bool:
     """Whether the file is the one that was measured (size and time of change), and measuring again is of no use."""
-    if probe.passing:
+    if probe.passing or probe.fps != fps:
         return False
     try:
-        status = path.stat()
+        return (probe.size_bytes, probe.mtime_ns) == signature(path)
     except OSError:
         return False
-    return (probe.size_bytes, probe.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a file of lines (each with its end) in one step."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-    os.replace(aside, path)
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+        os.replace(aside, path)
+    finally:
+        with suppress(OSError):
+            aside.unlink()
 
 
 def _probe(row: dict[str, Any]) -> Probe:

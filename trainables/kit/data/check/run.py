@@ -14,7 +14,7 @@ from trainables.kit.data.check.facts import Probe
 from trainables.kit.data.check.pool import probe_files
 from trainables.kit.data.check.reasons import Note, Reason
 from trainables.kit.data.check.records import Records, is_current, write_lines
-from trainables.kit.data.hashing import Progress
+from trainables.kit.data.hashing import Progress, changed_detail
 from trainables.kit.data.manifest import SPLITS, Line, Lines, Video, path_in, read_lines, write_manifest
 from trainables.kit.data.outputs import file_problems
 from trainables.kit.data.streams import is_cut_off
@@ -27,13 +27,14 @@ LIMIT_S = 60
 class Settings:
     """``min_s``: shorter videos (or parts) are ``too_short``. ``limit_s``: seconds without progress after which a file is
     given up. ``classes``: the names by label that are right; None takes those of the manifest. ``again``: measure also what
-    has not changed since the last check."""
+    has not changed since the last check. ``hash``: the good videos carry their SHA-256, for the clean manifest."""
 
     workers: int = os.cpu_count() or 1
     min_s: float = MIN_S
     limit_s: int = LIMIT_S
     classes: Sequence[str] | None = None
     again: bool = False
+    hash: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +83,12 @@ def check_manifest(path: Path, settings: Settings | None = None, on_progress: Pr
     _refuse_unusable(found)
     records = Records(path)
     paths = list(dict.fromkeys(_path(found, line) for line in found.lines))
-    known = records.read()
-    current = {file: known[file] for file in paths if file in known and is_current(known[file], file)}
+    known, fps = records.read(), _fps(found)
+    current = {file: known[file] for file in paths if file in known and is_current(known[file], file, fps.get(file))}
     probes = {} if settings.again else current
     todo = [file for file in paths if file not in probes]
     try:
-        for outcome in probe_files(todo, workers=settings.workers, limit_s=settings.limit_s):
+        for outcome in probe_files(todo, workers=settings.workers, limit_s=settings.limit_s, fps=fps):
             probe = _compared(outcome.probe, known.get(outcome.path))
             probes[outcome.path] = probe
             records.append(outcome.path, probe)
@@ -170,6 +171,10 @@ def _path(found: Lines, line: Line) -> Path:
     return line.video.path if line.video is not None else found.path.parent.resolve() / line.row["path"]
 
 
+def _fps(found: Lines) -> dict[Path, float]:
+    return {line.video.path: line.video.fps for line in found.lines if line.video and line.video.fps is not None}
+
+
 def _judge(found: Lines, probes: Mapping[Path, Probe], settings: Settings, *, probed: int, records: Path) -> Report:
     folder, bad, good, notes = found.path.parent.resolve(), [], [], Counter[Note]()
     for line in found.lines:
@@ -181,7 +186,7 @@ def _judge(found: Lines, probes: Mapping[Path, Probe], settings: Settings, *, pr
                 Quarantined(line=line.number, id=name, path=path_in(folder, path), reason=verdict[0], detail=verdict[1])
             )
         elif line.video is not None:
-            good.append(line.video)
+            good.append(replace(line.video, sha256=probes[path].sha256) if settings.hash else line.video)
             notes.update(probes[path].notes)
     videos = [line.video for line in found.lines if line.video is not None]
     return Report(
@@ -205,6 +210,8 @@ def _verdict(line: Line, probe: Probe, settings: Settings) -> tuple[Reason, str]
     """Reason and detail, or None for a good line. What is wrong with the file goes before what is wrong with its label."""
     if probe.reason is not None:
         return probe.reason, probe.detail
+    if line.video is not None and line.video.sha256 not in (None, probe.sha256):
+        return "corrupt", changed_detail(str(line.video.sha256), str(probe.sha256))
     if line.video is None:
         return "label_unknown", "; ".join(problem.text for problem in line.problems if problem.kind == "label")
     if settings.classes is not None:

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,6 +19,15 @@ from trainables.kit.data.check.probe import Beat, probe_file
 
 MEMORY_BYTES = 6 << 30  # a header may announce pictures of any size
 READY = "ready"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A file to probe. ``fps``: see the manifest. ``strict``: see :func:`probe_file`."""
+
+    path: Path
+    fps: float | None = None
+    strict: bool = True
 
 
 def watchdog(limit_s: int) -> Beat:
@@ -36,7 +46,7 @@ def watchdog(limit_s: int) -> Beat:
 
 
 def main() -> None:
-    """Answer (path, strict) with a Probe until the other side closes."""
+    """Answer what is asked with a Probe until the other side closes."""
     connection, limit_s = Connection(int(sys.argv[1])), int(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
@@ -44,17 +54,17 @@ def main() -> None:
     connection.send(READY)
     while True:
         try:
-            path, strict = connection.recv()
+            asked = connection.recv()
         except EOFError:
             return
         signal.alarm(limit_s)
-        connection.send(_answer(path, strict, beat))
+        connection.send(_answer(asked, beat))
         signal.alarm(0)
 
 
-def _answer(path: Path, strict: bool, beat: Beat) -> Probe:
+def _answer(asked: Asked, beat: Beat) -> Probe:
     try:
-        return probe_file(path, strict=strict, beat=beat)
+        return probe_file(asked.path, fps=asked.fps, strict=asked.strict, beat=beat)
     except Exception as error:  # whatever a damaged file provokes is told with its name, not as a stack trace
         return Probe(reason="corrupt", detail=f"reading it failed ({type(error).__name__}: {error})", passing=True)
 

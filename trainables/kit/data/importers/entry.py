@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-Trouble = Literal["no_file", "several_files", "bad_line", "no_label", "label_conflict", "bad_split", "duplicate"]
+Trouble = Literal[
+    "no_file", "several_files", "bad_line", "no_label", "label_conflict", "bad_split", "duplicate", "no_fps"
+]
 # Not in the manifest by rule, so only counted: no label (as in withheld test sets), a class that nobody asked for,
 # what is no video or hidden (macOS leaves a hidden ``._a.mp4`` beside every ``a.mp4``).
 Leave = Literal["unlabelled", "other_class", "no_video_file", "hidden_file"]
@@ -71,7 +73,8 @@ class Options:
 
     ``root``: where the files are; None = beside the source. ``classes``: names by label. ``split``: that of every entry,
     instead of what the source says. ``split_as``: other names for splits (``validation`` -> ``test``). ``parts``: each
-    annotated part on a line of its own. ``frame_rate``: of frame numbers; None = only whole files can be told.
+    annotated part on a line of its own. ``frame_rate``: of frame numbers and of folders of pictures;
+    None = only whole files can be told.
     """
 
     root: Path | None = None

@@ -1,4 +1,4 @@
-"""Video files below a folder, found by any of their names."""
+"""Video files, and folders of numbered pictures, below a folder, found by any of their names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainables.errors import UserError
+from trainables.kit.data.frame_folder import has_numbered_pictures
 from trainables.kit.data.importers.entry import FileName
 
 EXTENSIONS = frozenset(
@@ -23,7 +24,10 @@ def is_video(path: Path) -> bool:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted; links to folders are followed, each folder is entered once."""
+    """Every file below a folder, sorted; links to folders are followed, each folder is entered once.
+
+    A folder of numbered pictures, without a video or another folder in it, is one video: it is given in their place.
+    """
     entered: set[tuple[int, int]] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(place)
@@ -32,11 +36,14 @@ def walk(folder: Path) -> Iterator[Path]:
             continue
         entered.add((status.st_dev, status.st_ino))
         folders.sort()
+        if not folders and has_numbered_pictures(names) and not any(is_video(Path(name)) for name in names):
+            yield Path(place)
+            continue
         yield from (Path(place, name) for name in sorted(names))
 
 
 class FileIndex:
-    """The video files below ``root`` by path and by name, with and without extension."""
+    """The videos below ``root`` by path and by name, with and without extension."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -44,8 +51,11 @@ class FileIndex:
         self.root = root.resolve()
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for path in walk(self.root):
-            if is_video(path):
-                inside = path.relative_to(self.root)
+            inside = path.relative_to(self.root)
+            if path.is_dir():
+                for name in {str(inside), path.name}:
+                    self._by_name[name].append(path)
+            elif is_video(path):
                 for name in {str(inside), str(inside.with_suffix("")), path.name, path.stem}:
                     self._by_name[name].append(path)
 

@@ -1,4 +1,4 @@
-"""A folder of class folders, also below a folder for each split: ``train/bowling/a.mp4``."""
+"""A folder of class folders, also below a folder for each split: ``train/bowling/a.mp4``, or ``.../a/00001.jpg``."""
 
 from __future__ import annotations
 
@@ -66,6 +66,10 @@ def _item(path: Path, source: Path, label: str, split: str | None) -> Item:
     where = str(inside)
     if any(part.startswith(".") for part in inside.parts):
         return LeftOut(where=where, rule="hidden_file")
-    if not is_video(path):
+    if path.is_dir():
+        if path.name == label:
+            detail = "pictures beside each other in a class folder: put those of each video into a folder of its own"
+            return Unresolved(where=where, id=where, trouble="no_file", detail=detail)
+    elif not is_video(path):
         return LeftOut(where=where, rule="no_video_file", detail="not the extension of a video")
     return Entry(where=where, id=where, files=(FileName(name=str(path.absolute())),), labels=(label,), split=split)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from trainables.errors import InvalidInput, UserError
 from trainables.kit.data.check.records import write_lines
+from trainables.kit.data.hashing import Progress, hash_files
 from trainables.kit.data.importers import IMPORTERS
 from trainables.kit.data.importers.entry import Entry, Item, Leave, LeftOut, Options, Trouble, Unresolved
 from trainables.kit.data.importers.files import FileIndex, fold
@@ -43,7 +45,6 @@ def import_videos(sources: Sequence[Path], format: str, options: Options) -> Imp
     _refuse_missing(sources)
     name = _recognise(sources) if format == "auto" else format
     importer = IMPORTERS[name]
-    _refuse_without_effect(name, options)
     items = list(importer.read(sources, options))
     _refuse_unseen_splits(items, options)
     unresolved = [item for item in items if isinstance(item, Unresolved)]
@@ -68,6 +69,7 @@ def import_videos(sources: Sequence[Path], format: str, options: Options) -> Imp
             unresolved.append(_again(entry, first, f"names the file {found.path.name} again, as {first.where} does"))
         else:
             videos.append(found)
+    _refuse_without_effect(name, options, videos)
     _refuse_useless(videos, unresolved, left_out, numbering)
     videos = _grouped(videos)
     return Imported(
@@ -79,6 +81,13 @@ def import_videos(sources: Sequence[Path], format: str, options: Options) -> Imp
         left_out=dict(left_out),
         other_classes=dict(others.most_common()),
     )
+
+
+def with_hashes(imported: Imported, on_progress: Progress | None = None) -> Imported:
+    """Every video with the SHA-256 of its file. Raises InvalidInput where files cannot be read."""
+    shas = hash_files([video.path for video in imported.videos], None, on_progress)
+    videos = tuple(replace(video, sha256=sha) for video, sha in zip(imported.videos, shas, strict=True))
+    return replace(imported, videos=videos)
 
 
 def make_splits(imported: Imported, seed: int) -> tuple[Imported, Splits]:
@@ -139,13 +148,14 @@ def _refuse_missing(sources: Sequence[Path]) -> None:
         raise InvalidInput("sources", missing)
 
 
-def _refuse_without_effect(format: str, options: Options) -> None:
-    given = {("--parts", "activitynet"): options.parts, ("--fps", "adamml"): options.frame_rate is not None}
-    problems = [
-        f"{option} is for --format {only} alone, got {format}; leave it out"
-        for (option, only), is_given in given.items()
-        if is_given and format != only
-    ]
+def _refuse_without_effect(format: str, options: Options, videos: Sequence[Video]) -> None:
+    problems = []
+    if options.parts and format != "activitynet":
+        problems.append(f"--parts is for --format activitynet alone, got {format}; leave it out")
+    if options.frame_rate is not None and format != "adamml" and not any(video.fps for video in videos):
+        problems.append(
+            f"--fps is for --format adamml and for folders of pictures, got {format} without any; leave it out"
+        )
     if problems:
         raise InvalidInput("arguments", problems)
 
@@ -244,7 +254,7 @@ class _Finder:
             detail = f"split must be one of {', '.join(SPLITS)}, got {split!r}; name it with --split-as {split}=train"
             return self._unresolved(entry, "bad_split", detail)
         path, is_cut = Path(entry.files[0].name), False
-        if not (path.is_absolute() and path.is_file()):
+        if not (path.is_absolute() and path.exists()):
             self._index = self._index or FileIndex(self.root)
             found = self._index.first(entry.files, [*(names[label] for label in labels), *filter(None, [entry.split])])
             if found is None:
@@ -255,6 +265,12 @@ class _Finder:
                 inside = ", ".join(str(path.relative_to(self._index.root)) for path in paths[:3])
                 return self._unresolved(entry, "several_files", f"{len(paths)} files are called {name.name}: {inside}")
             path, is_cut = paths[0], name.is_cut
+        if not os.path.exists(path):
+            return self._unresolved(entry, "no_file", f"{path} is a link that leads nowhere")
+        fps = self.options.frame_rate if path.is_dir() else None
+        if path.is_dir() and fps is None:
+            detail = f"{path} is a folder of pictures: say with --fps how many make a second, as --fps 12"
+            return self._unresolved(entry, "no_fps", detail)
         return Video(
             id=entry.id,
             path=path,
@@ -264,6 +280,7 @@ class _Finder:
             group=entry.group,
             start_s=None if is_cut else entry.start_s,
             end_s=None if is_cut else entry.end_s,
+            fps=fps,
         )
 
     def _unresolved(self, entry: Entry, trouble: Trouble, detail: str) -> Unresolved:

@@ -47,8 +47,8 @@ class Clips(Protocol):
         """Number of frames of every video."""
 
     @property
-    def sound_steps_N(self) -> np.ndarray:
-        """Length of every sound track in spectrogram columns; 0: there is none."""
+    def sound_samples_N(self) -> np.ndarray:
+        """Length of every sound track in samples; 0: there is none."""
 
     def whole(self, track: TrackName, video: int) -> FrameTrack:
         """All of one video, uncropped. A pack of centre crops has no such thing."""
@@ -56,23 +56,23 @@ class Clips(Protocol):
     def pictures(self, track: TrackName, video_B: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Centre crops uint8 ``[*index.shape, crop, crop, C]``; ``index`` has the videos as its first axis."""
 
-    def sounds(self, video_B: np.ndarray, first_BS: np.ndarray, steps: int) -> np.ndarray:
-        """Windows of ``steps`` columns, float16 ``[B, S, T, F]``; silence outside the tracks."""
+    def sounds(self, video_B: np.ndarray, first_BS: np.ndarray) -> np.ndarray:
+        """Spectrograms of the windows that begin at samples ``first_BS``, float16 ``[B, S, T, F]``; silence outside the tracks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segments:
     """The segments of a batch, for every modality alike.
 
-    ``frame_BST``: the frames to look at. ``step_BS``: first spectrogram column of the window that is centred on the
-    segment; it may lie before the track's beginning or after its end. ``draws``: None as in a test, else augment.
+    ``frame_BST``: the frames to look at. ``sample_BS``: first sample of the window of sound that is centred on
+    the segment; it may lie before the track's beginning or after its end. ``draws``: None as in a test, else augment.
     """
 
     clips: Clips
     config: DataConfig
     video_B: np.ndarray
     frame_BST: np.ndarray
-    step_BS: np.ndarray
+    sample_BS: np.ndarray
     draws: Draws | None = None
 
 
@@ -81,7 +81,8 @@ class Modality(abc.ABC):
 
     ``tracks``: what it needs of a decoded video. ``settings``: dotted names of the ``DataConfig`` fields that can change
     its inputs, beside the ones that change every modality's. ``default_lambda``: the paper's efficiency weight.
-    ``recognition`` and ``policy``: names of the paper's backbones.
+    ``recognition`` and ``policy``: names of the paper's backbones. ``recipe``: raised when the same settings give other inputs
+    than before, so that no result of the old ones is taken for one of the new.
     """
 
     name: ClassVar[str]
@@ -91,6 +92,7 @@ class Modality(abc.ABC):
     default_lambda: ClassVar[float] = 1.0
     recognition: ClassVar[str]
     policy: ClassVar[str] = "mobilenet_v2"
+    recipe: ClassVar[int] = 1
 
     @abc.abstractmethod
     def shape(self, data: DataConfig) -> Shape:
@@ -106,4 +108,4 @@ class Modality(abc.ABC):
 
     def present(self, segments: Segments) -> np.ndarray:
         """Bool ``BS``: whether there is a signal. Frames always are: a file without them does not decode."""
-        return np.ones(segments.step_BS.shape, dtype=bool)
+        return np.ones(segments.sample_BS.shape, dtype=bool)
