@@ -171,6 +171,28 @@ def test_hashes_are_sha256_and_unchanged_files_are_not_read_again(
     assert hash_files([file], cache) != [known]
 
 
+def test_a_file_is_read_once_for_all_storages_and_what_is_gone_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    read: list[str] = []
+    original = hashing.hash_path
+    monkeypatch.setattr(hashing, "hash_path", lambda path: read.append(path.name) or original(path))
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    first = hash_files([tmp_path / "a"], tmp_path / "one")
+    assert hash_files([tmp_path / "a"], tmp_path / "two") == hash_files([tmp_path / "a"], None) == first
+    assert read == ["a"]
+    assert hashing.remembered_hashes(tmp_path / "two") == {str(tmp_path / "a"): first[0]}
+    (tmp_path / "a").unlink()
+    hash_files([tmp_path / "b"], None)
+    assert list(hashing.remembered_hashes(hashing.default_cache())) == [str(tmp_path / "b")]
+    with pytest.raises(
+        InvalidInput, match=r"videos that cannot be read: 1 problem\n.*/a: cannot be read \(No such file"
+    ):
+        hash_files([tmp_path / "a", tmp_path / "b"], None)
+
+
 def test_damaged_memory_of_hashes_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "a.bin"
     file.write_bytes(b"abc")

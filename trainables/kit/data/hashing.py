@@ -61,7 +61,8 @@ def hash_files(paths: Sequence[Path], cache: Path | None, on_progress: Progress 
         _remember(cache, {path: entry for path, entry in news.items() if there.get(path) != entry})
     if unread:
         with suppress(OSError):  # only a memory for other storages
-            _remember(default_cache(), {str(paths[index]): known[str(paths[index])] for index in unread})
+            news = {str(paths[index]): known[str(paths[index])] for index in unread}
+            _remember(default_cache(), news, forget=True)
     return [known[str(path)][2] for path in paths]
 
 
@@ -105,11 +106,15 @@ def changed_detail(expected: str, found: str) -> str:
     return f"its content has changed: SHA-256 must be {expected[:12]}..., as the manifest says, got {found[:12]}..."
 
 
-def _remember(cache: Path, fresh: Mapping[str, list[Json]]) -> None:
+def _remember(cache: Path, fresh: Mapping[str, list[Json]], *, forget: bool = False) -> None:
+    """``forget``: drop what is no longer there, or the memory of all storages would grow for ever."""
     if fresh:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{HASHES_FILE}.lock"):
-            _write(cache / HASHES_FILE, {**_read(cache / HASHES_FILE), **fresh})
+            kept = _read(cache / HASHES_FILE)
+            if forget:
+                kept = {path: entry for path, entry in kept.items() if os.path.exists(path)}
+            _write(cache / HASHES_FILE, {**kept, **fresh})
 
 
 def hash_path(path: Path) -> str:
