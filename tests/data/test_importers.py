@@ -469,7 +469,7 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
     (tmp_path / "v" / "push" / "self.mp4").symlink_to("self.mp4")
     (tmp_path / "v" / "push" / "gone.mp4").symlink_to("nowhere")
     imported = bring_in(tmp_path / "v")
-    assert {video.path.name for video in imported.videos} == {"a.mp4", "b.mp4"}
+    assert [video.id for video in imported.videos] == ["push/b.mp4", "wave/a.mp4"]
     assert [(line.id, line.trouble) for line in imported.unresolved] == [
         ("push/gone.mp4", "no_file"),
         ("push/self.mp4", "no_file"),

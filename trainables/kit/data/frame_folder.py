@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
+if TYPE_CHECKING:
+    import av
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 _NUMBER = re.compile(r"(\d+)$")
@@ -79,6 +81,8 @@ def read_one(picture: Path, options: dict[str, str] | None = None) -> av.VideoFr
     Raises:
         OSError, ValueError, av.error.FFmpegError: it is missing or does not decode.
     """
+    import av  # here: whoever only looks for folders needs no decoder
+
     # From memory: as a path FFmpeg would take a % in it for a pattern of names.
     with av.open(io.BytesIO(picture.read_bytes()), metadata_errors="ignore") as container:
         stream = container.streams.video[0]

@@ -24,11 +24,12 @@ def is_video(path: Path) -> bool:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted; links to folders are followed, each folder is entered once.
+    """Every file below a folder, sorted; links to folders are followed, each folder is entered once, those above it never.
 
     A folder of numbered pictures, without a video or another folder in it, is one video: it is given in their place.
     """
-    entered: set[tuple[int, int]] = set()
+    above = [os.stat(parent) for parent in folder.resolve().parents]
+    entered = {(status.st_dev, status.st_ino) for status in above}
     for place, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(place)
         if (status.st_dev, status.st_ino) in entered:  # a link that leads back
