@@ -11,6 +11,7 @@
     └── SweepBusy                 another process is running the sweep
     ExplorerFailure               work that was begun went wrong: message, exit code 1
     ├── CheckpointMissing         the store does not hold a key that something needs
+    ├── TrackingFailed            the MLflow server does not answer, or refuses
     └── SweepFailed               a sweep ended without what was asked of it
     StageFailed                   training went wrong (NaN loss, no data): exit code 1
 
@@ -35,6 +36,7 @@ __all__ = [
     "SweepBusy",
     "SweepFailed",
     "SweepMismatch",
+    "TrackingFailed",
     "UserError",
 ]
 
@@ -69,6 +71,10 @@ class CheckpointMissing(ExplorerFailure):
     def __init__(self, key: str) -> None:
         self.key = key
         super().__init__(f"the store has no whole checkpoint {key}; run the sweep again to train it")
+
+
+class TrackingFailed(ExplorerFailure):
+    """MLflow was asked for something (a registered model) and does not answer, or refuses."""
 
 
 class SweepFailed(ExplorerFailure):

@@ -10,20 +10,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from explorer.browse import METRIC, Front, FrontPoint, measured_json
 from explorer.curve import curve
 from explorer.errors import UserError
+from explorer.fronts import Wish
 from explorer.fronts import pick as choose
+from explorer.fronts.pick import Cost
+from explorer.latency import Latencies
+from explorer.report.model_card import model_card
 from explorer.store import Store
 from trainables.contract import Json
+
+if TYPE_CHECKING:
+    from explorer.tracking.registry import Registered
+    from trainables.kit.measure.latency import NetworkTimes
 
 FOLDER = "picks"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -31,11 +40,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True, kw_only=True)
 class Picked:
-    """What was chosen, and the folder that now holds it."""
+    """What was chosen, and the folder that now holds it. ``latency_ms``: where it was asked for; ``registered``: likewise."""
 
     front: Front
     point: FrontPoint
     folder: Path
+    latency_ms: float | None = None
+    registered: Registered | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The output of ``explorer pick --json``: the point's own keys, ``test`` (null if unmeasured), ``folder``."""
@@ -45,8 +56,10 @@ class Picked:
             "sweep": self.front.name,
             "convention": convention,
             **self.point.to_json(convention),
+            **({} if self.latency_ms is None else {"latency_ms": self.latency_ms}),
             "test": None if test is None else {"split": "test", **measured_json(test, convention)},
             "folder": str(self.folder),
+            **({} if self.registered is None else {"registered": self.registered.to_json()}),
         }
 
 
@@ -54,58 +67,108 @@ def pick(
     front: Front | str | Path,
     *,
     max_gflops: float | None = None,
+    max_latency_ms: float | None = None,
     min_accuracy: float | None = None,
+    minimise: Cost | None = None,
     point_id: str | None = None,
     name: str | None = None,
+    register: str | None = None,
 ) -> Picked:
     """Choose from ``front`` on validation and write the choice to ``SWEEP/picks/NAME``, in place of an older one.
 
-    ``front``: a loaded one, or a sweep's folder (then costs are of the ``full`` convention). ``point_id``: this very
-    point instead of a wish; a dominated one or a baseline will do, if its weights are kept.
+    ``front``: a loaded one, or a sweep's folder (then costs are of the ``full`` convention). ``max_latency_ms`` limits
+    what the networks take for a video on this machine, measured now. ``minimise``: see :class:`explorer.fronts.Wish`.
+    ``point_id``: this very point instead of a wish; a dominated one or a baseline will do, if its weights are kept.
+    ``register``: also make it a version of that name in MLflow's registry, with an alias that says the budget.
 
     Raises:
         NoPoint: no point meets the wish.
         NotFound: there is no point ``point_id``.
-        UserError: no wish was given, or two that may differ, or ``name`` cannot be a folder's.
+        UserError: no wish was given, or two that may differ, or a name cannot be one.
         CheckpointMissing: the store's copy of the weights is gone or damaged.
+        TrackingFailed: the registry does not answer; the folder is written all the same.
     """
     loaded = front if isinstance(front, Front) else Front.load(front)
-    if point_id is None:
-        point = choose(loaded.points, max_gflops=max_gflops, min_accuracy=min_accuracy, convention=loaded.convention)
-    elif max_gflops is None and min_accuracy is None:
+    limits = {"max_gflops": max_gflops, "max_latency_ms": max_latency_ms, "min_accuracy": min_accuracy}
+    if point_id is not None and any(v is not None for v in (*limits.values(), minimise)):
+        raise UserError("--point names one point, so no limit can choose; give either")
+    wish = None if point_id is not None else Wish(**limits, minimise=minimise, convention=loaded.convention)
+    check_name("a pick's name", name or "unnamed", "it becomes a folder")
+    if register is not None:
+        check_name("a registered model's name", register, "it becomes part of models:/NAME@alias")
+    latencies = Latencies(Store(loaded.folder.parent / "store"))
+    if wish is None:
+        assert point_id is not None
         point = _named(loaded, point_id)
+    elif wish.asks_for_latency:  # the front of GFLOPs need not hold the quickest
+        point = choose(loaded.deployable, wish, latency_ms=latencies.ms)
     else:
-        raise UserError("--point names one point, so --max-gflops and --min-accuracy cannot choose; give either")
-    label = name or _default_name(max_gflops, min_accuracy, loaded.convention, point if point_id else None)
-    if not _NAME.fullmatch(label):
-        raise UserError(f"a pick's name must be letters, digits, '.', '_' and '-' (it becomes a folder); got {label!r}")
-    wish: dict[str, Json] = {"max_gflops": max_gflops, "min_accuracy": min_accuracy, "convention": loaded.convention}
-    wish |= {} if point_id is None else {"point_id": point.point_id}
-    return Picked(front=loaded, point=point, folder=write_pick(loaded, point, label, wish=wish))
+        point = choose(loaded.points, wish)
+    times = latencies.times(point) if wish is not None and wish.asks_for_latency else None
+    asked: dict[str, Json] = {"convention": loaded.convention, "point_id": point.point_id} if wish is None else wish.to_json()
+    label = f"point-{point.name or point.point_id}" if wish is None else default_name(wish)
+    folder = write_pick(loaded, point, name or label, wish=asked, times=times)
+    picked = Picked(front=loaded, point=point, folder=folder, latency_ms=times and times.at_rates(point.val.rates))
+    if register is None:
+        return picked
+    from explorer.tracking.registry import register as register_model
+
+    return replace(picked, registered=register_model(folder, register, alias=label, sweep=loaded.folder))
 
 
-def write_pick(front: Front, point: FrontPoint, name: str, *, wish: Mapping[str, Json]) -> Path:
+def write_pick(
+    front: Front,
+    point: FrontPoint,
+    name: str,
+    *,
+    wish: Mapping[str, Json],
+    times: NetworkTimes | None = None,
+) -> Path:
     """Write ``point`` as the pick ``name``. The folder appears whole or not at all."""
-    store = Store(front.folder.parent / "store")
-    store.path(point.point.key)  # raises where the checkpoint is not what was published
-    info = store.stage_info(point.point.key)
     folder = front.folder / FOLDER / name
     aside = folder.with_name(f".{name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        shutil.copyfile(point.checkpoint, aside / "weights.safetensors")
-        facts = pick_info(front, point, info, wish=wish)
-        (aside / "pick.json").write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        (aside / "README.md").write_text(model_card(name, facts), encoding="utf-8")
+        fill_pick(aside, front, point, name, wish=wish, times=times)
         _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
-def pick_info(front: Front, point: FrontPoint, info: Mapping[str, Any], *, wish: Mapping[str, Json]) -> dict[str, Any]:
+def fill_pick(
+    folder: Path,
+    front: Front,
+    point: FrontPoint,
+    name: str,
+    *,
+    wish: Mapping[str, Json],
+    times: NetworkTimes | None = None,
+) -> None:
+    """Write the files of a pick into ``folder``.
+
+    Raises:
+        CheckpointMissing: the store's copy of the weights is gone or damaged.
+    """
+    store = Store(front.folder.parent / "store")
+    store.path(point.point.key)  # raises where the checkpoint is not what was published
+    facts = pick_info(front, point, store.stage_info(point.point.key), wish=wish, times=times)
+    shutil.copyfile(point.checkpoint, folder / "weights.safetensors")
+    (folder / "pick.json").write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(model_card(name, facts), encoding="utf-8")
+
+
+def pick_info(
+    front: Front,
+    point: FrontPoint,
+    info: Mapping[str, Any],
+    *,
+    wish: Mapping[str, Json],
+    times: NetworkTimes | None = None,
+) -> dict[str, Any]:
     """``pick.json``. ``info``: the stage's ``stage.json``."""
+    latency = {} if times is None else {"latency": _latency_json(times, point)}
     return {
         "format": 1,
         "point_id": point.point_id,
@@ -124,7 +187,9 @@ def pick_info(front: Front, point: FrontPoint, info: Mapping[str, Any], *, wish:
             "metric": METRIC,
             "val": dataclasses.asdict(point.val),
             "test": None if point.test is None else dataclasses.asdict(point.test),
+            **latency,
         },
+        "trade_off": trade_off(front, point),
         "all_on_gflops": dict(front.all_on_gflops),
         "provenance": {
             "sweep": front.name,
@@ -139,59 +204,47 @@ def pick_info(front: Front, point: FrontPoint, info: Mapping[str, Any], *, wish:
     }
 
 
-def model_card(name: str, facts: Mapping[str, Any]) -> str:
-    """``README.md`` of a pick: what it is, what it was measured to be, how to use it, where its limits are."""
-    measured, provenance, knobs = facts["measured"], facts["provenance"], facts["knobs"]
-    splits = {split: measured[split] for split in ("val", "test") if measured[split] is not None}
-    header = ["", *(f"{split} ({m['videos']} videos)" for split, m in splits.items())]
-    rows = [[METRIC, *(f"{m['accuracy']:.4f}" for m in splits.values())]]
-    for convention in facts["all_on_gflops"]:
-        costs = [f"{m['gflops'][convention]:.5g}" for m in splits.values()]
-        rows.append([f"GFLOPs a video, {convention} convention", *costs])
-    for site in measured["val"]["rates"]:
-        rows.append([f"{_md(site)} used", *(f"{100 * m['rates'][site]:.1f} %" for m in splits.values())])
-    table = [header, ["---"] * len(header), *rows]
-    videos = ", ".join(f"{count} {split}" for split, count in provenance["videos"].items())
-    everything = ", ".join(f"{gflops:.5g} ({c})" for c, gflops in facts["all_on_gflops"].items())
-    return "\n".join(
-        [
-            f"# {_md(name)}",
-            "",
-            f"A video recogniser of the system `{facts['system']}` that decides segment by segment what to compute: "
-            f"point `{facts['point_id']}` of the sweep `{provenance['sweep']}`, trial {provenance['trial']}.",
-            "",
-            "## Measured",
-            "",
-            *("| " + " | ".join(row) + " |" for row in table),
-            "",
-            "GFLOPs are multiply-accumulates / 1e9, means over the videos, the policy included; everything on costs "
-            f"{everything}. The point was chosen on val, where thresholds are judged on the half of the videos that "
-            "did not choose them; test had no part in the choice.",
-            "",
-            "## Settings",
-            "",
-            *(f"- `{knob}` = {value:g}" for knob, value in knobs.items()),
-            *(f"- `{parameter}` = {value}" for parameter, value in facts["parameters"].items()),
-            "",
-            f"{len(facts['classes'])} classes: {', '.join(_md(c) for c in facts['classes'])}.",
-            "",
-            "## Where it comes from",
-            "",
-            f"Stage `{facts['stage']}`, epoch {facts['epoch']}, key `{provenance['key']}`, seed {provenance['seed']}; "
-            f"data: {videos or 'unknown'}. Everything else stands in `pick.json`.",
-            "",
-            "## Limits",
-            "",
-            "It knows the classes above and no others, and videos like those that it was trained on. A saving in "
-            "multiply-accumulates is not the same saving in time.",
-            "",
-        ]
-    )
+def trade_off(front: Front, point: FrontPoint) -> list[dict[str, Json]]:
+    """What else the sweep offered, on validation: the point's neighbours on the front, and the baselines."""
+    gflops = point.val.gflops[front.convention]
+    cheaper = [p for p in front.points if p.val.gflops[front.convention] < gflops and p is not point]
+    dearer = [p for p in front.points if p.val.gflops[front.convention] > gflops and p is not point]
+    rows = {"this one": point}
+    rows |= {"next cheaper": cheaper[-1]} if cheaper else {}
+    rows |= {"next dearer": dearer[0]} if dearer else {}
+    rows |= {f"baseline {b.name}": b for b in front.baselines}
+    return [
+        {
+            "what": what,
+            "point_id": p.point_id,
+            "accuracy": p.val.accuracy,
+            "standard_error": p.val.standard_error,
+            "gflops": p.val.gflops[front.convention],
+            "convention": front.convention,
+        }
+        for what, p in sorted(rows.items(), key=lambda row: row[1].val.gflops[front.convention])
+    ]
 
 
-def _md(text: object) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", str(text)).replace("\n", " ")
+def _latency_json(times: NetworkTimes, point: FrontPoint) -> dict[str, Json]:
+    measured = {"networks_ms": times.at_rates(point.val.rates), **dataclasses.asdict(times)}
+    return {**measured, "machine": platform.processor() or platform.machine()}
+
+
+def check_name(what: str, name: str, reason: str) -> None:
+    """Raises ``UserError`` where ``name`` cannot be ``what``."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"{what} must be at most 100 letters, digits, '.', '_' and '-' ({reason}); got {name!r}")
+
+
+def default_name(wish: Wish) -> str:
+    """Says the budget: ``budget-80gflops``, ``budget-12ms-accuracy0.9``, ..."""
+    parts = [] if wish.max_gflops is None else [f"{wish.max_gflops:g}gflops"]
+    parts += [] if wish.max_latency_ms is None else [f"{wish.max_latency_ms:g}ms"]
+    parts += [] if wish.min_accuracy is None else [f"accuracy{wish.min_accuracy:g}"]
+    parts += [] if wish.minimise is None else [f"least-{wish.minimise}"]
+    parts += [] if wish.convention == "full" else [wish.convention]
+    return "budget-" + "-".join(parts)
 
 
 def _named(front: Front, point_id: str) -> FrontPoint:
@@ -203,17 +256,6 @@ def _named(front: Front, point_id: str) -> FrontPoint:
             f"points of the front, whose weights are kept: {kept}"
         )
     return point
-
-
-def _default_name(
-    max_gflops: float | None, min_accuracy: float | None, convention: str, point: FrontPoint | None = None
-) -> str:
-    if point is not None:
-        return f"point-{point.name or point.point_id}"
-    parts = [] if max_gflops is None else [f"{max_gflops:g}gflops"]
-    parts += [] if min_accuracy is None else [f"accuracy{min_accuracy:g}"]
-    parts += [] if convention == "full" else [convention]
-    return "budget-" + "-".join(parts)
 
 
 def _replace(aside: Path, folder: Path) -> None:

@@ -363,6 +363,22 @@ class SegmentPrediction:
     gmacs: Mapping[Convention, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A part of a system that can be timed and exported by itself, and that knows nothing of decisions.
+
+    ``inputs``: example tensors by name, in the order of the module's arguments, all of one leading axis N: segments, or
+    for a part with a state (``state``: names of inputs that the outputs of the same place at the end replace) videos of
+    which it sees one segment after the other. ``site``: whose use computes it; None = it runs for every segment.
+    """
+
+    module: nn.Module
+    inputs: Mapping[str, torch.Tensor]
+    outputs: tuple[str, ...]
+    site: str | None = None
+    state: tuple[str, ...] = ()
+
+
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
@@ -535,6 +551,10 @@ class System(abc.ABC):
 
     def pictures(self, config: Any, cache: Path, video_ids: Sequence[str]) -> Mapping[str, VideoPictures]:
         """What the segments of some videos look like to a person, by id, for those whose files or cache entries are there."""
+        return {}
+
+    def networks(self, model: nn.Module, config: Any) -> Mapping[str, Network]:
+        """The parts that a video goes through, by name, for timing and export; a system without tensors as input has none."""
         return {}
 
     def modes(self, config: Any) -> tuple[str, ...]:

@@ -6,13 +6,12 @@ trains, serves notebooks or inherits ``MLFLOW_RUN_ID`` must not share.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from explorer.errors import UserError
+from explorer.tracking.where import client_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,16 +58,8 @@ class RunState:
 class Runs:
     """Parent and child runs of the sweep ``name``, whose stable ``sweep_id`` tells it from others of that name."""
 
-    def __init__(self, *, uri: str, experiment: str, name: str, sweep_id: str, artifacts: Path) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        # The defaults keep one call busy for minutes while a server is away; the outbox tries again by itself.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is the command's
-        from mlflow import MlflowClient
-
-        self.client: MlflowClient = MlflowClient(tracking_uri=uri)
-        self._uri = uri
+    def __init__(self, *, uri: str, experiment: str, name: str, sweep_id: str, artifacts: str | None) -> None:
+        self.client: MlflowClient = client_of(uri)
         self._name = name
         self._sweep_id = sweep_id
         self._experiment_id = self._experiment(experiment, artifacts)
@@ -166,15 +157,13 @@ class Runs:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _experiment(self, name: str, artifacts: Path) -> str:
+    def _experiment(self, name: str, artifacts: str | None) -> str:
         from mlflow.exceptions import MlflowException
 
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            # A server knows where its artifacts belong; for a database of our own they lie with the sweep.
-            location = artifacts.absolute().as_uri() if self._uri.startswith("sqlite:") else None
             try:
-                return str(self.client.create_experiment(name, artifact_location=location))
+                return str(self.client.create_experiment(name, artifact_location=artifacts))
             except MlflowException:  # another sweep was faster
                 found = self.client.get_experiment_by_name(name)
                 if found is None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.run.events import Event, Kind
@@ -16,6 +13,7 @@ from explorer.tracking.outbox import Outbox
 from explorer.tracking.projection import Projection
 from explorer.tracking.runs import Runs, is_final
 from explorer.tracking.spool import Spool
+from explorer.tracking.where import artifacts_location, sweep_id, tracking_uri, without_password
 
 if TYPE_CHECKING:
     from explorer.spec import SearchSpace
@@ -24,10 +22,6 @@ logger = logging.getLogger(__name__)
 
 FLUSH_S, OUTAGE_S = 60.0, 5.0
 SPOOL_FILE = "tracking.spool"
-ID_FILE = "tracking_id"
-_SQLITE = "sqlite:///"
-# Creating the database takes MLflow seconds and tells every migration of it.
-_CHATTY = ("alembic", "mlflow.store.db.utils")
 
 
 class MlflowTracker:
@@ -79,7 +73,7 @@ class MlflowTracker:
             logger.warning(
                 "%d tracking records could not be delivered to %s; they are kept in %s and delivered by: explorer resume %s",
                 left,
-                _without_password(self.uri),
+                without_password(self.uri),
                 self._space.folder / SPOOL_FILE,
                 self._space.folder,
             )
@@ -93,17 +87,13 @@ class MlflowTracker:
 
     def _open(self) -> Projection:
         if self._projection is None:
-            for name in _CHATTY:
-                logging.getLogger(name).setLevel(logging.WARNING)
-            if self.uri.startswith(_SQLITE):
-                Path(self.uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
             space = self._space
             runs = Runs(
                 uri=self.uri,
                 experiment=space.name,
                 name=space.name,
                 sweep_id=sweep_id(space.folder),
-                artifacts=space.folder / "mlflow",
+                artifacts=artifacts_location(self.uri, space.folder),
             )
             self._projection = Projection(space, runs)
         return self._projection
@@ -111,32 +101,3 @@ class MlflowTracker:
 
 def _event(record: Mapping[str, Any]) -> Event:
     return Event(**{**record, "kind": Kind(record["kind"])})
-
-
-def tracking_uri(space: SearchSpace) -> str:
-    """Where ``space`` is tracked: what it says, else ``MLFLOW_TRACKING_URI``, else a database beside the sweeps.
-
-    Empty where tracking is off (``tracking: none``, or an empty ``MLFLOW_TRACKING_URI``).
-    """
-    uri = space.tracking or os.environ.get(
-        "MLFLOW_TRACKING_URI", f"{_SQLITE}{space.folder.parent.absolute()}/mlflow.db"
-    )
-    return "" if uri.lower() in ("none", "off") else uri
-
-
-def sweep_id(folder: Path) -> str:
-    """What tells this sweep from others of its name on the same server; made once and kept in its folder."""
-    file = folder / ID_FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with file.open("x") as stream:
-            stream.write(uuid.uuid4().hex)
-    except FileExistsError:
-        pass
-    return file.read_text().strip()
-
-
-def _without_password(uri: str) -> str:
-    """``uri`` as it may be logged."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}***@{rest.rpartition('@')[2]}" if "@" in rest else uri

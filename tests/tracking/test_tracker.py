@@ -21,7 +21,7 @@ from explorer.api import Front
 from explorer.run.events import Event, Kind
 from explorer.tracking import MlflowTracker
 from explorer.tracking.runs import Runs
-from explorer.tracking.tracker import tracking_uri
+from explorer.tracking.where import tracking_uri
 from tests.report.real_sweep import RealSweep, toy_space, train_real_sweep
 
 ROOT = Path(__file__).parents[2]

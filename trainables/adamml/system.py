@@ -24,6 +24,7 @@ from trainables.contract import (
     Json,
     Knob,
     Loss,
+    Network,
     Prediction,
     Replay,
     Scored,
@@ -233,6 +234,13 @@ class AdaMMLSystem(System):
         by_id = {video.id: video for video in read_manifest(config.data.manifest).videos}
         videos = [by_id[name] for name in video_ids if name in by_id]
         return segment_pictures(config.data, cache, videos, config.data.modalities)
+
+    def networks(self, model: nn.Module, config: AdaMMLConfig) -> Mapping[str, Network]:
+        from trainables.adamml.model import AdaMML
+        from trainables.adamml.networks import networks
+
+        assert isinstance(model, AdaMML)
+        return networks(model, config)
 
     def modes(self, config: AdaMMLConfig) -> tuple[str, ...]:
         return (
