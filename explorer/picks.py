@@ -105,10 +105,11 @@ def pick(
     else:
         point = choose(loaded.points, wish)
     times = latencies.times(point) if wish is not None and wish.asks_for_latency else None
+    latency_ms = None if times is None else times.at_rates(point.val.rates)
     asked: dict[str, Json] = {"convention": loaded.convention, "point_id": point.point_id} if wish is None else wish.to_json()
     label = f"point-{point.name or point.point_id}" if wish is None else default_name(wish)
     folder = write_pick(loaded, point, name or label, wish=asked, times=times)
-    picked = Picked(front=loaded, point=point, folder=folder, latency_ms=times and times.at_rates(point.val.rates))
+    picked = Picked(front=loaded, point=point, folder=folder, latency_ms=latency_ms)
     if register is None:
         return picked
     from explorer.tracking.registry import register as register_model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from explorer.errors import NoPoint
 from explorer.fronts.dominance import P
@@ -54,9 +54,8 @@ class Wish:
 
     def to_json(self) -> dict[str, Json]:
         """Only what was asked for, and the convention."""
-        known = {"max_gflops": self.max_gflops, "max_latency_ms": self.max_latency_ms}
-        known |= {"min_accuracy": self.min_accuracy, "minimise": self.minimise}
-        return {**{k: v for k, v in known.items() if v is not None}, "convention": self.convention}
+        asked = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**asked, "convention": self.convention}
 
 
 def pick(points: Sequence[P], wish: Wish, *, latency_ms: Callable[[P], float] | None = None) -> P:
@@ -92,7 +91,7 @@ class _Unit:
 class _Costs:
     """The costs that a wish speaks of."""
 
-    def __init__(self, wish: Wish, latency_ms: Callable[[P], float] | None) -> None:
+    def __init__(self, wish: Wish, latency_ms: Callable[[Any], float] | None) -> None:
         self._wish = wish
         self._latency_ms = latency_ms
 

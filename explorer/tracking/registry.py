@@ -15,7 +15,14 @@ import yaml
 from explorer.errors import NotFound, TrackingFailed, UserError
 from explorer.tracking.models import POINT_ID, Described, log_model, quiet
 from explorer.tracking.runs import IDENTIFIER, ROLE, SWEEP_ID
-from explorer.tracking.where import artifacts_location, client_of, default_tracking, sweep_id, tracking_of, without_password
+from explorer.tracking.where import (
+    artifacts_location,
+    client_of,
+    default_tracking,
+    sweep_id,
+    tracking_of,
+    without_password,
+)
 from trainables.contract import Json
 
 if TYPE_CHECKING:
@@ -175,7 +182,7 @@ def version_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     measured, provenance = facts["measured"], facts["provenance"]
     tags = {"sweep": provenance["sweep"], "trial": provenance["trial"], "stage": facts["stage"], "epoch": facts["epoch"]}
     tags |= {"system": facts["system"], "seed": provenance["seed"], "stage_key": provenance["key"]}
-    tags |= {name: value for name, value in (*facts["knobs"].items(), *facts["parameters"].items())}
+    tags |= {**facts["knobs"], **facts["parameters"]}
     for split in ("val", "test"):
         if measured[split] is not None:
             tags[f"accuracy.{split}"] = measured[split]["accuracy"]
@@ -206,9 +213,10 @@ def _run_of(
 
 
 def _find(client: MlflowClient, uri: str) -> ModelVersion:
-    name, separator, wanted = re.fullmatch(r"models:/([^@/]+)(@|/)?([^@/]*)", uri).groups("") if _is_address(uri) else ("",) * 3
-    if not wanted:
+    address = re.fullmatch(r"models:/([^@/]+)([@/])([^@/]+)", uri)
+    if address is None:
         raise UserError(f"a registered model must be given as models:/NAME@ALIAS or models:/NAME/VERSION, got {uri!r}")
+    name, separator, wanted = address.groups()
     from mlflow.exceptions import MlflowException
 
     try:
@@ -219,10 +227,6 @@ def _find(client: MlflowClient, uri: str) -> ModelVersion:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         raise NotFound(f"the registry has no {uri}; it has {_known_models(client)}") from error
-
-
-def _is_address(uri: str) -> bool:
-    return re.fullmatch(r"models:/([^@/]+)(@|/)?([^@/]*)", uri) is not None
 
 
 def _known_models(client: MlflowClient) -> str:

@@ -35,7 +35,7 @@ def test_too_small_a_budget_names_the_cheapest_point():
 
 
 def test_too_high_an_accuracy_names_the_nearest_point_within_budget():
-    with pytest.raises(UserError, match=r"within 5 GFLOPs.*reaches accuracy 0\.85.*nearest reaches 0\.800, 0\.05 short, at 4 GFLOPs"):
+    with pytest.raises(UserError, match=r"within 5 GFLOPs.*accuracy 0\.85.*nearest reaches 0\.800, 0\.05 short, at 4 GFLOPs"):
         pick(FRONT, Wish(max_gflops=5, min_accuracy=0.85))
 
 

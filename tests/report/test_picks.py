@@ -32,7 +32,7 @@ def test_pick_writes_weights_facts_and_a_model_card(front):
     assert facts["measured"]["test"]["accuracy"] == picked.point.test.accuracy
     assert facts["provenance"]["key"] == picked.point.point.key
     assert facts["provenance"]["videos"] == {"train": 48, "val": 64, "test": 64}
-    assert facts["wish"] == {"max_gflops": 1.0, "min_accuracy": None, "convention": "full"}
+    assert facts["wish"] == {"max_gflops": 1.0, "convention": "full"}
 
 
 def test_picked_configuration_is_the_one_that_was_trained(front):
