@@ -2,7 +2,7 @@
 
     submit    init, load_space, smoke, sweep, train
     browse    Front
-    pick      pick, load_model, predict
+    pick      pick, load_model, predict, evaluate, export
     know      headroom, plan_reproduction, reproduce
 
 Importing this module imports neither torch nor Ray nor MLflow; what needs them imports them when it is called.
@@ -11,6 +11,8 @@ Importing this module imports neither torch nor Ray nor MLflow; what needs them 
 from __future__ import annotations
 
 from explorer.browse import Front, FrontPoint, Reference
+from explorer.evaluate import Evaluation, evaluate
+from explorer.export import Exported, export
 from explorer.headroom import Headroom, headroom
 from explorer.init import Begun, init
 from explorer.picks import Picked, pick
@@ -23,6 +25,8 @@ from explorer.train import Trained, train
 
 __all__ = [
     "Begun",
+    "Evaluation",
+    "Exported",
     "Front",
     "FrontPoint",
     "Headroom",
@@ -35,6 +39,8 @@ __all__ = [
     "Smoked",
     "Trained",
     "VideoPrediction",
+    "evaluate",
+    "export",
     "headroom",
     "init",
     "load_model",

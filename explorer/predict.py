@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,6 +63,17 @@ class PickedModel:
             NoPoint: no setting is so cheap.
         """
         return replace(self, knobs=setting_within(self.info, max_gflops, convention).knobs)
+
+    def with_knobs(self, knobs: Mapping[str, float]) -> PickedModel:
+        """The same network with other thresholds.
+
+        Raises:
+            UserError: the model has no such knob.
+        """
+        unknown = sorted(set(knobs) - set(self.knobs))
+        if unknown:
+            raise UserError(f"knobs must be {', '.join(self.knobs) or 'none'}, got {', '.join(unknown)}")
+        return replace(self, knobs={**self.knobs, **knobs})
 
     def predict(self, videos: Iterable[str | Path], *, convention: Convention = "full") -> list[VideoPrediction]:
         """See :func:`predict`."""
@@ -128,15 +140,26 @@ class Stream:
         return found
 
 
-def load_model(folder: str | Path) -> PickedModel:
-    """Load a folder written by ``explorer pick``.
+def load_model(model: str | Path, *, tracking: str | None = None) -> PickedModel:
+    """Load a folder written by ``explorer pick``, or a registered one (``models:/NAME@ALIAS``).
+
+    ``tracking``: the MLflow that knows the registered one; default ``MLFLOW_TRACKING_URI``, else the database in ``./runs``.
 
     Raises:
-        NotFound: it is not such a folder.
+        NotFound: there is no such folder or registered model.
+        TrackingFailed: MLflow does not answer.
     """
+    if not str(model).startswith("models:"):
+        return _load_folder(Path(model))
+    from explorer.tracking.registry import download
+
+    with tempfile.TemporaryDirectory(prefix="registered-") as scratch:
+        return _load_folder(download(str(model), Path(scratch), tracking=tracking))
+
+
+def _load_folder(folder: Path) -> PickedModel:
     from trainables.kit.engine.train import load_model as load_network
 
-    folder = Path(folder)
     missing = [name for name in ("pick.json", "weights.safetensors") if not (folder / name).is_file()]
     if missing:
         raise NotFound(
@@ -172,12 +195,12 @@ def predict(
 
 
 def video_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Files as given; a folder stands for the video files in it, sorted."""
+    """Files as given; a folder stands for the video files in it and in the folders below it, sorted."""
     files: list[Path] = []
     problems: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
             files += inside
             if not inside:
                 problems.append(f"{path} holds no video file ({', '.join(VIDEO_SUFFIXES)})")

@@ -56,3 +56,13 @@ def object_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[st
     s3fs.S3FileSystem().mkdir(bucket)
     yield f"s3://{bucket}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database to copy: creating one takes seconds."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    return file

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from explorer.predict import VideoPrediction
+    from explorer.predict import PickedModel, Stream, VideoPrediction
 
 
 def command(
-    point: Annotated[str, typer.Argument(help="The folder that `explorer pick` printed.")],
-    videos: Annotated[list[str], typer.Argument(help="Video files, or folders of them.")],
+    point: Annotated[str, typer.Argument(help="The folder that `explorer pick` printed, or models:/NAME@ALIAS.")],
+    videos: Annotated[list[str], typer.Argument(help="Video files, or folders, searched to the bottom.")],
     budget_gflops: Annotated[
         float | None,
         typer.Option(
@@ -27,6 +29,11 @@ def command(
             help="Set the knobs anew before each video, so that the mean over the videos keeps to this budget."
         ),
     ] = None,
+    render: Annotated[
+        Path | None,
+        typer.Option(help="Write the video again with what was used under it; for several videos a folder."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page: each segment's frame, and what it used.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Label videos and show which modality each segment used; what is skipped is not computed."""
@@ -36,30 +43,100 @@ def command(
 
     if budget_gflops is not None and mean_gflops is not None:
         raise UserError("--budget-gflops limits every setting and --mean-gflops the mean over the videos; give either")
+    files = video_files(videos)
+    targets = _targets(render, files, html)
     model = load_model(point)
     if budget_gflops is not None:
         model = model.within(budget_gflops)
     stream = Stream(model, mean_gflops) if mean_gflops is not None else None
-    all_on = model.info["all_on_gflops"]["full"]
-    results, problems = [], []
-    for path in video_files(videos):
-        try:
-            results.append(model.label(path) if stream is None else stream.label(path))
-        except UserError as error:  # the others are labelled all the same
-            problems.append(str(error))
-            continue
+    all_on = model.info["all_on_gflops"]
+    problems: list[str] = []
+
+    def show(found: VideoPrediction) -> None:
         if not as_json:
-            print("\n".join(timeline(results[-1], all_on)), flush=True)
+            print("\n".join(timeline(found, all_on[found.convention])), flush=True)
+
+    results = _label(stream or model, files, problems, show)
+    written = _write(results, targets, html, all_on, problems)
     if as_json:
         print(json.dumps([result.to_json() for result in results]))
-    elif stream is not None:
-        print(
-            f"{stream.controller.videos} videos: {stream.controller.mean:.5g} GFLOPs a video in the mean, {mean_gflops:g} asked for"
-        )
+    else:
+        if stream is not None:
+            mean = f"{stream.controller.mean:.5g} GFLOPs a video in the mean, {mean_gflops:g} asked for"
+            print(f"{stream.controller.videos} videos: {mean}")
+        for path in written:
+            print(f"Written: {path}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if problems:
         raise typer.Exit(1 if results else 2)
+
+
+def _label(
+    model: PickedModel | Stream, files: Sequence[Path], problems: list[str], show: Callable[[VideoPrediction], None]
+) -> list[VideoPrediction]:
+    """What could be labelled; a file that does not decode is a problem, and the others are labelled all the same."""
+    from explorer.errors import UserError
+
+    results = []
+    for path in files:
+        try:
+            results.append(model.label(path))
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        show(results[-1])
+    return results
+
+
+def _targets(render: Path | None, files: Sequence[Path], html: Path | None) -> dict[Path, Path]:
+    """Where each video is rendered to. Raises ``UserError`` before anything is computed."""
+    from explorer.errors import InvalidInput
+
+    problems = []
+    targets: dict[Path, Path] = {}
+    if render is not None and render.suffix == ".mp4":
+        targets = {files[0]: render}
+        if len(files) > 1:
+            problems.append(f"--render must be a folder for {len(files)} videos, got {render}")
+    elif render is not None:
+        targets = {path: render / f"{path.stem}.mp4" for path in files}
+        if len(set(targets.values())) < len(files):
+            problems.append(f"--render would write two videos of one name into {render}; render them one by one")
+    inputs = {path.resolve() for path in files}
+    problems += [f"--render must not replace what is read, got {t}" for t in targets.values() if t.resolve() in inputs]
+    if html is not None and (html.is_dir() or html.resolve() in inputs):
+        problems.append(f"--html must be a file to be written, got {html}")
+    if problems:
+        raise InvalidInput("where to write", problems)
+    return targets
+
+
+def _write(
+    results: Sequence[VideoPrediction],
+    targets: dict[Path, Path],
+    html: Path | None,
+    all_on: dict[str, float],
+    problems: list[str],
+) -> list[Path]:
+    """Pictures of the results, as far as they were asked for."""
+    from explorer.errors import UserError
+    from explorer.report.filmstrip import filmstrip_html, render_video
+
+    written = []
+    try:
+        for found in results:
+            if found.path in targets:
+                render_video(found, targets[found.path], all_on)
+                written.append(targets[found.path])
+        if html is not None and results:
+            text = filmstrip_html(results, all_on)
+            html.parent.mkdir(parents=True, exist_ok=True)
+            html.write_text(text, encoding="utf-8")
+            written.append(html)
+    except (UserError, OSError) as error:
+        problems.append(str(error))
+    return written
 
 
 def timeline(result: VideoPrediction, all_on_gflops: float) -> list[str]:

@@ -7,30 +7,28 @@ values reach belongs to its trial and shows in the trial's run, its metrics pref
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.browse import Front, hypervolume_history
-from explorer.errors import CheckpointMissing, NotFound
-from explorer.records import STUDY_FILE, TABLE_FILES, read_sweep
-from explorer.report.files import write_front_files
+from explorer.errors import CheckpointMissing
+from explorer.fronts import Measured
+from explorer.records import STUDY_FILE
 from explorer.run.events import Event, Kind
 from explorer.search.reader import TrialRecord, read_study
 from explorer.spec.draws import default_point, random_point
 from explorer.spec.plan import chain
 from explorer.store import Store
-from explorer.tracking.runs import NOTE, ON_FRONT, TRIAL_STATE, Number, Runs, RunState, Status
+from explorer.tracking.front_view import FrontView, note
+from explorer.tracking.origin import dataset_inputs, origin_tags
+from explorer.tracking.runs import NOTE, TRIAL_STATE, Number, Runs, RunState, Status
+from explorer.tracking.system_metrics import SystemMetrics
+from trainables.contract import CostTable
 
 if TYPE_CHECKING:
     from explorer.spec import SearchSpace
 
 _STATUS: dict[str, Status] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
-_REFRESH_S = 10.0  # at most this often, and for at most a twentieth of the time, is the front rebuilt
-_ATTACH_S = 60.0  # the page is 5 MB: attached more seldom, and always at the end
-HYPERVOLUME = "hypervolume"
 _SAMPLES = 3  # random points that tell which stages the searched values reach
 
 
@@ -47,10 +45,10 @@ class Projection:
         self._jobs: dict[str, Mapping[str, Any]] = {}
         self._pending: dict[str, tuple[RunState, list[Number]]] = {}
         self._shown: dict[tuple[str, str], set[int]] = {}  # epochs written by this process, by run and stage key
-        self._front_is_stale = False
-        self._refreshed_at = self._attached_at = -1e9
-        self._refresh_took_s = 0.0
-        self._volumes_written: set[int] | None = None  # steps; None: not asked yet
+        self._front = FrontView(space, runs)
+        self._load = SystemMetrics()
+        self._running = False
+        self._dataset: list[Any] | None = None
         self._handlers: dict[Kind, Callable[[Event], None]] = {
             Kind.SWEEP_STARTED: self._sweep_started,
             Kind.SWEEP_ENDED: self._sweep_ended,
@@ -77,6 +75,7 @@ class Projection:
                 if handler is not None:
                     handler(event)
             self._flush()
+            self._write_load()
         except Exception:
             self._runs.forget()
             raise
@@ -87,7 +86,9 @@ class Projection:
         parent = self._runs.parent(time_ms=_ms(event))
         if parent.status != "RUNNING":
             self._runs.reopen(parent)
-        self._runs.write(parent, params=_flat(self._space.dump()), tags={NOTE: _note(self._space)})
+        described = {} if NOTE in parent.tags else {NOTE: note(self._space)}
+        self._runs.write(parent, params=_flat(self._space.dump()), tags={**origin_tags(self._space), **described})
+        self._running = True
         self._catch_up(event)
 
     def _catch_up(self, event: Event) -> None:
@@ -105,7 +106,7 @@ class Projection:
         for state in children.values():
             if state.status == "RUNNING":
                 self._runs.end(state, "KILLED", time_ms=_ms(event))
-        self._front_is_stale = bool(records)
+        self._front.stale = bool(records)
 
     def _write_ended(self, record: TrialRecord, event: Event) -> None:
         time_ms = _ms(event) if record.ended is None else int(record.ended * 1000)
@@ -127,7 +128,9 @@ class Projection:
                 self._runs.write(state, tags=tags)
                 self._runs.end(state, "KILLED", time_ms=_ms(event))
         self._open_trials.clear()
-        self.refresh_front(final=True)
+        self._write_load()
+        self._running = False
+        self._front.refresh(final=True)
         status = _STATUS.get(str(event.data.get("state", "finished")), "FAILED")
         self._runs.end(self._runs.parent(), status, time_ms=_ms(event))
 
@@ -160,6 +163,7 @@ class Projection:
         state = self._stage_run(event)
         self._runs.write(state, tags={"stage.reused": "yes"})
         self._fill_stage(state, key, prefix="", time_ms=_ms(event))
+        self._log_data(state, key)
         self._runs.end(state, "FINISHED", time_ms=_ms(event))
 
     def _stage_started(self, event: Event) -> None:
@@ -180,11 +184,12 @@ class Projection:
             self._shown.setdefault((state.run_id, key), set()).add(epoch)
 
     def _stage_finished(self, event: Event) -> None:
-        self._front_is_stale = True
+        self._front.stale = True
         if not self._owners(str(event.key), str(event.stage)):
             self._flush()
             state = self._stage_run(event)
             self._runs.write(state, numbers=self._final_numbers(str(event.key), _ms(event)))
+            self._log_data(state, str(event.key))
             self._runs.end(state, "FINISHED", time_ms=_ms(event))
 
     def _stage_failed(self, event: Event) -> None:
@@ -223,9 +228,24 @@ class Projection:
         defaults = [point for point in self._store.points(key) if point["selection"] == "default"]
         if not defaults:
             return []
-        val = defaults[-1]["val"]
-        values = {"accuracy": val["accuracy"], "gflops": val["gflops"]["full"]}
+        val = Measured.from_dict(defaults[-1]["val"])
+        cost = CostTable(**self._store.stage_info(key)["cost"])
+        values = {"accuracy": val.accuracy, "accuracy.standard_error": val.standard_error}
+        values |= {"gflops": val.gflops["full"], "gflops.paper": val.gflops["paper"]}
+        if (everything := cost.all_on_gmacs("full")) > 0:
+            values["gflops.share_of_all_on"] = val.gflops["full"] / everything
+        values |= {f"rate.{site}": rate for site, rate in val.rates.items()}
         return _numbers(values, step=int(defaults[-1]["epoch"]), time_ms=time_ms)
+
+    def _log_data(self, state: RunState, key: str) -> None:
+        """The data set as an input of the run, and of the sweep's."""
+        if self._dataset is None:
+            try:
+                self._dataset = dataset_inputs(self._space, self._store.stage_info(key))
+            except CheckpointMissing:
+                return
+            self._runs.log_inputs(self._runs.parent(), self._dataset)
+        self._runs.log_inputs(state, self._dataset)
 
     # --- trials -------------------------------------------------------------------------------------------------------
 
@@ -254,9 +274,14 @@ class Projection:
         for stage, key in self._chains[number].items():
             if stage in self._of_trial:
                 self._fill_stage(state, key, prefix=f"{stage}/", time_ms=time_ms)
-        self._runs.write(state, numbers=_numbers(values, step=0, time_ms=time_ms), tags={TRIAL_STATE: "complete"})
+        last = list(self._chains[number].values())[-1:]
+        columns = [n for key in last for n in self._final_numbers(key, time_ms) if n.name not in values]
+        numbers = [*_numbers(values, step=0, time_ms=time_ms), *columns]
+        self._runs.write(state, numbers=numbers, tags={TRIAL_STATE: "complete"})
+        for key in last:
+            self._log_data(state, key)
         self._runs.end(state, "FINISHED", time_ms=time_ms)
-        self._front_is_stale = True
+        self._front.stale = True
 
     def _trial_failed(self, event: Event) -> None:
         number = _trial(event)
@@ -273,67 +298,20 @@ class Projection:
     # --- the front ----------------------------------------------------------------------------------------------------
 
     def _mark_stale(self, event: Event) -> None:
-        self._front_is_stale = True
+        self._front.stale = True
 
-    def refresh_front(self, *, final: bool = False) -> None:
-        """Bring hypervolume, front tags and artifacts up to date, unless that was done a moment ago."""
-        now = time.monotonic()
-        due = now - self._refreshed_at > max(_REFRESH_S, 20 * self._refresh_took_s)
-        if not final and not (self._front_is_stale and due):
-            return
-        try:
-            record = read_sweep(self._space.folder)
-        except NotFound:  # nothing was asked of the study yet
-            return
-        self._front_is_stale = False
-        self._refreshed_at = now
-        front = Front.of(record)
-        if front.points or front.baselines:
-            self._write_hypervolume(front, final=final)
-            self._write_members(front)
-            if final or now - self._attached_at > _ATTACH_S:
-                self._attach(front)
-                self._attached_at = now
-        self._refresh_took_s = time.monotonic() - now
+    def refresh_front(self) -> None:
+        """Bring the front and the machine's load up to date, unless that was done a moment ago."""
+        self._write_load()
+        self._front.refresh()
 
-    def _write_hypervolume(self, front: Front, *, final: bool) -> None:
-        """One value for each ended trial, in the order in which they ended; the step is their number.
-
-        Values are comparable only from one reference point, so they wait for the baselines that set it.
-        """
-        if not final and self._space.baselines and not front.has_unimodal:
-            return
-        parent = self._runs.parent()
-        if self._volumes_written is None:
-            known = HYPERVOLUME in parent.metrics
-            self._volumes_written = self._runs.steps(parent, HYPERVOLUME) if known else set()
-        ended = [r for r in read_study(self._space.folder / STUDY_FILE) if r.ended is not None]
-        ended.sort(key=lambda record: (record.ended or 0.0, record.number))
-        volumes = hypervolume_history(front, [record.number for record in ended])
-        numbers = [
-            Number(name=HYPERVOLUME, value=volume, step=step, time_ms=int((record.ended or 0.0) * 1000))
-            for step, (record, volume) in enumerate(zip(ended, volumes, strict=True), 1)
-            if step not in self._volumes_written
-        ]
-        size = Number(name="front.points", value=len(front.points), step=len(ended), time_ms=int(time.time() * 1000))
-        self._runs.write(parent, numbers=[*numbers, size])
-        self._volumes_written.update(number.step for number in numbers)
-
-    def _write_members(self, front: Front) -> None:
-        members = {point.trial for point in front.points if point.trial is not None}
-        for (role, identifier), state in self._runs.children().items():
-            if role != "trial":
-                continue
-            if int(identifier) in members:
-                self._runs.write(state, tags={ON_FRONT: "yes"})
-            elif ON_FRONT in state.tags:
-                self._runs.write(state, tags={ON_FRONT: "no"})
-
-    def _attach(self, front: Front) -> None:
-        with tempfile.TemporaryDirectory(prefix="front-") as folder:
-            tables = [self._space.folder / name for name in TABLE_FILES]
-            files = [*write_front_files(front, Path(folder)), *(file for file in tables if file.is_file())]
-            self._runs.attach(self._runs.parent(), files)
+    def _write_load(self) -> None:
+        values = self._load.sample() if self._running else {}
+        if values:
+            parent, now = self._runs.parent(), int(time.time() * 1000)
+            # Seconds since the run began: goes on rising when the sweep is resumed.
+            step = max(0, now - (parent.start_ms or now)) // 1000
+            self._runs.write(parent, numbers=_numbers(values, step=step, time_ms=now))
 
     def _flush(self) -> None:
         """Write the metrics that were held back so that many go in one call."""
@@ -370,17 +348,6 @@ def _flat(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[dotted] = json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
     return found
-
-
-def _note(space: SearchSpace) -> str:
-    searched = "\n".join(f"- `{path}`: {json.dumps(dimension.raw())}" for path, dimension in space.search.items())
-    return (
-        f"Sweep `{space.name}` over the system `{space.system}` (preset `{space.preset}`).\n\n"
-        "The front (accuracy against GFLOPs a video) is the artifact `front.html`: download it or open it here, it "
-        "needs no network. `front.json` and `front.csv` hold the same for programs. Child runs are trials and the "
-        f"stages that they share; trials with the tag `front = yes` have a point on the front.\n\nSearched:\n\n{searched}\n\n"
-        f"Pick a checkpoint: `explorer pick {space.folder} --max-gflops BUDGET`\n"
-    )
 
 
 def _trial(event: Event) -> int:

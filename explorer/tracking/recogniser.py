@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
@@ -33,7 +32,7 @@ class VideoRecogniser(mlflow.pyfunc.PythonModel):
 
         given = dict(params or {})
         convention = given.pop("convention", "full")
-        model = replace(self._model, knobs={**self._model.knobs, **given})
+        model = self._model.with_knobs(given)
         return pandas.DataFrame([_row(model, path, convention) for path in _paths(model_input)])
 
 

@@ -69,7 +69,9 @@ def register(pick: Path, name: str, *, alias: str, sweep: Path) -> Registered:
     """
     tracking = tracking_of(sweep)
     if not tracking:
-        raise UserError(f"{sweep} is not tracked (`tracking: none`), so nothing can be registered; set MLFLOW_TRACKING_URI")
+        raise UserError(
+            f"{sweep} is not tracked (`tracking: none`), so nothing can be registered; set MLFLOW_TRACKING_URI"
+        )
     facts = json.loads((pick / "pick.json").read_text(encoding="utf-8"))
     label = re.sub(r"[^A-Za-z0-9_-]", "_", alias)
     with _told(tracking):
@@ -180,7 +182,12 @@ def _new_version(
 def version_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     """What filters and says where it comes from: sweep, trial, parameters, thresholds, costs by convention, accuracies."""
     measured, provenance = facts["measured"], facts["provenance"]
-    tags = {"sweep": provenance["sweep"], "trial": provenance["trial"], "stage": facts["stage"], "epoch": facts["epoch"]}
+    tags = {
+        "sweep": provenance["sweep"],
+        "trial": provenance["trial"],
+        "stage": facts["stage"],
+        "epoch": facts["epoch"],
+    }
     tags |= {"system": facts["system"], "seed": provenance["seed"], "stage_key": provenance["key"]}
     tags |= {**facts["knobs"], **facts["parameters"]}
     for split in ("val", "test"):
@@ -193,9 +200,7 @@ def version_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in tags.items()}
 
 
-def _run_of(
-    client: MlflowClient, facts: Mapping[str, Any], sweep: str, location: str | None
-) -> tuple[str, str | None]:
+def _run_of(client: MlflowClient, facts: Mapping[str, Any], sweep: str, location: str | None) -> tuple[str, str | None]:
     """Experiment and run that the point comes from: its trial's, else the sweep's; without any, a new experiment's."""
     name, trial = facts["provenance"]["sweep"], facts["provenance"]["trial"]
     experiment = client.get_experiment_by_name(name)
@@ -231,6 +236,8 @@ def _find(client: MlflowClient, uri: str) -> ModelVersion:
 
 def _known_models(client: MlflowClient) -> str:
     found = [
-        f"{SCHEME}{model.name}@{alias}" for model in client.search_registered_models(max_results=20) for alias in model.aliases
+        f"{SCHEME}{model.name}@{alias}"
+        for model in client.search_registered_models(max_results=20)
+        for alias in model.aliases
     ]
     return ", ".join(found) or "no model with an alias; `explorer pick SWEEP --max-gflops X --register NAME` makes one"

@@ -16,7 +16,7 @@ from explorer.tracking.where import client_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
 
 Role = Literal["sweep", "stage", "trial"]
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -30,6 +30,7 @@ TRIAL_STATE = "trial.state"
 ON_FRONT = "front"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+CHECKPOINT = "checkpoint"  # of a logged model: stage key and epoch
 
 _LONGEST_TAG, _LONGEST_PARAM = 4000, 500
 _METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
@@ -54,6 +55,8 @@ class RunState:
     params: set[str] = field(default_factory=set)
     metrics: set[str] = field(default_factory=set)  # those it had when it was found
     tags: dict[str, str] = field(default_factory=dict)
+    start_ms: int | None = None
+    inputs: set[str] = field(default_factory=set)  # digests of its data sets
 
 
 class Runs:
@@ -62,8 +65,8 @@ class Runs:
     def __init__(self, *, uri: str, experiment: str, name: str, sweep_id: str, artifacts: str | None) -> None:
         self.client: MlflowClient = client_of(uri)
         self._name = name
-        self._sweep_id = sweep_id
-        self._experiment_id = self._experiment(experiment, artifacts)
+        self.sweep_id = sweep_id
+        self.experiment_id = self._experiment(experiment, artifacts)
         self._parent: RunState | None = None
         self._children: dict[tuple[str, str], RunState] | None = None
 
@@ -77,8 +80,8 @@ class Runs:
     def parent(self, *, time_ms: int | None = None) -> RunState:
         """The sweep's run."""
         if self._parent is None:
-            found = self._search(f"tags.`{SWEEP_ID}` = '{self._sweep_id}' and tags.`{ROLE}` = 'sweep'")
-            tags = {ROLE: "sweep", SWEEP: self._name, SWEEP_ID: self._sweep_id}
+            found = self._search(f"tags.`{SWEEP_ID}` = '{self.sweep_id}' and tags.`{ROLE}` = 'sweep'")
+            tags = {ROLE: "sweep", SWEEP: self._name, SWEEP_ID: self.sweep_id}
             self._parent = _oldest(found) or self._create(self._name, tags, time_ms)
         return self._parent
 
@@ -99,7 +102,7 @@ class Runs:
         children = self.children()
         state = children.get((role, identifier))
         if state is None:
-            tags = {ROLE: role, IDENTIFIER[role]: identifier, SWEEP: self._name, SWEEP_ID: self._sweep_id}
+            tags = {ROLE: role, IDENTIFIER[role]: identifier, SWEEP: self._name, SWEEP_ID: self.sweep_id}
             state = self._create(name, {**tags, PARENT: self.parent().run_id}, time_ms)
             children[role, identifier] = state
         elif state.status != "RUNNING":
@@ -156,6 +159,31 @@ class Runs:
         for file in files:
             self.client.log_artifact(state.run_id, str(file))
 
+    def log_inputs(self, state: RunState, inputs: Sequence[DatasetInput]) -> None:
+        """Data sets that the run has not named yet."""
+        fresh = [each for each in inputs if each.dataset.digest not in state.inputs]
+        if fresh:
+            self.client.log_inputs(state.run_id, datasets=fresh)
+            state.inputs.update(each.dataset.digest for each in fresh)
+
+    def models(self) -> dict[str, str]:
+        """Ids of the sweep's models by their checkpoint tag; those that were not uploaded whole are not among them."""
+        found: dict[str, str] = {}
+        token: str | None = None
+        while token != "":
+            page = self.client.search_logged_models(
+                [self.experiment_id], f"tags.`{SWEEP_ID}` = '{self.sweep_id}'", max_results=100, page_token=token
+            )
+            for model in page:
+                if model.status == "READY" and CHECKPOINT in model.tags:
+                    found[model.tags[CHECKPOINT]] = model.model_id
+            token = page.token or ""
+        return found
+
+    def tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a logged model."""
+        self.client.set_logged_model_tags(model_id, dict(tags))
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _experiment(self, name: str, artifacts: str | None) -> str:
@@ -174,13 +202,13 @@ class Runs:
         return str(found.experiment_id)
 
     def _create(self, name: str, tags: Mapping[str, str], time_ms: int | None) -> RunState:
-        return _state(self.client.create_run(self._experiment_id, start_time=time_ms, tags=dict(tags), run_name=name))
+        return _state(self.client.create_run(self.experiment_id, start_time=time_ms, tags=dict(tags), run_name=name))
 
     def _search(self, condition: str) -> list[Run]:
         found: list[Run] = []
         token: str | None = None
         while token != "":
-            page = self.client.search_runs([self._experiment_id], condition, max_results=1000, page_token=token)
+            page = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=token)
             found += page
             token = page.token or ""
         return found
@@ -204,4 +232,6 @@ def _state(run: Run) -> RunState:
         params=set(run.data.params),
         metrics=set(run.data.metrics),
         tags=dict(run.data.tags),
+        start_ms=run.info.start_time,
+        inputs={each.dataset.digest for each in run.inputs.dataset_inputs} if run.inputs else set(),
     )

@@ -61,7 +61,9 @@ def default_tracking(runs: Path = RUNS) -> str:
         return uri
     database = runs.absolute() / DATABASE
     if not database.is_file():
-        raise NotFound(f"no MLflow is known here: {ENVIRONMENT} is not set and there is no {database}; set the variable")
+        raise NotFound(
+            f"no MLflow is known here: {ENVIRONMENT} is not set and there is no {database}; set the variable"
+        )
     return f"{SQLITE}{database}"
 
 

@@ -1,4 +1,4 @@
-"""One freshly created MLflow database, copied for each test: creating it takes seconds."""
+"""Toy sweeps, each tracked in a copy of one freshly created MLflow database."""
 
 import shutil
 from pathlib import Path
@@ -10,15 +10,6 @@ from explorer.spec import SearchSpace
 from tests.report.real_sweep import toy_space
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("database") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
-    return file
 
 
 @pytest.fixture(scope="session")

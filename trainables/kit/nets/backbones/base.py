@@ -72,7 +72,7 @@ class Backbone(nn.Module, abc.ABC):
 
     def forward(self, x_NTCHW: Tensor) -> Tensor:
         """``feature_NTD`` for the frames that are left; N may be 0."""
-        clips = len(x_NTCHW)
+        clips = x_NTCHW.shape[0]  # not len(), which would fix the number in an exported graph
         group = self._synchronised_by()
         everywhere = clips if group is None else _sum_over_ranks(clips, group, x_NTCHW.device)
         if everywhere == 0:

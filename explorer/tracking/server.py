@@ -1,0 +1,122 @@
+"""MLflow's server on loopback with the store of the sweeps, for looking at them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from explorer.errors import NotFound, TrackingFailed, UserError
+from explorer.tracking.runs import ROLE, SWEEP_ID
+from explorer.tracking.where import SQLITE, client_of, default_tracking, sweep_id, tracking_of
+
+LOOPBACK = "127.0.0.1"
+_UP_S = 180.0  # it takes 9 s on a quiet machine
+_STOP_S = 15.0
+
+
+def serve(sweep: Path | None, *, port: int, on_ready: Callable[[str], None]) -> None:
+    """Run the server until it is interrupted; ``on_ready`` gets the address of the sweep's page once it answers.
+
+    A sweep that is tracked on a server already needs none: then ``on_ready`` gets its page there, and that is all.
+
+    Raises:
+        UserError: the sweep is not tracked, or the port is taken.
+        TrackingFailed: the server did not come up.
+    """
+    tracking = tracking_of(sweep) if sweep is not None else default_tracking()
+    if not tracking:
+        raise UserError(
+            f"{sweep} is not tracked (`tracking: none`): there is nothing to show; try `explorer front {sweep}`"
+        )
+    page = _page(tracking, sweep)
+    if not tracking.startswith(SQLITE):
+        on_ready(f"{tracking.rstrip('/')}/{page}")
+        return
+    chosen = port or _free_port()
+    _check_free(chosen)
+    server = _start(tracking, chosen)
+    try:
+        _wait(server, chosen)
+        on_ready(f"http://{LOOPBACK}:{chosen}/{page}")
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _stop(server)
+
+
+def _page(tracking: str, sweep: Path | None) -> str:
+    """Where in MLflow's pages the sweep is: its run if there is one, else all experiments."""
+    if sweep is None:
+        return ""
+    client = client_of(tracking)  # creates the database in order, should it not be there yet
+    for experiment in client.search_experiments(filter_string=f"name = '{sweep.absolute().name}'"):
+        condition = f"tags.`{SWEEP_ID}` = '{sweep_id(sweep)}' and tags.`{ROLE}` = 'sweep'"
+        for run in client.search_runs([experiment.experiment_id], condition, max_results=1):
+            return f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
+        return f"#/experiments/{experiment.experiment_id}"
+    raise NotFound(
+        f"MLflow knows nothing of {sweep} yet; look again when the sweep has begun, or `explorer front {sweep}`"
+    )
+
+
+def _start(tracking: str, port: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", tracking, "--no-serve-artifacts"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    # A group of its own, so that Ctrl-C reaches this process alone, which then ends the group.
+    return subprocess.Popen(
+        command,
+        env={**os.environ, **quiet},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _UP_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise TrackingFailed(f"MLflow's server ended at once (exit code {server.returncode})")
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/health", timeout=5):
+                return
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.2)
+    raise TrackingFailed(f"MLflow's server did not answer within {_UP_S:.0f} s on port {port}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, kind)
+            server.wait(_STOP_S)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as error:
+            raise UserError(f"--port {port} cannot be used ({error}); leave it out, and a free one is taken") from error
