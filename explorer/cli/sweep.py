@@ -120,7 +120,7 @@ def _print(space: SearchSpace, result: SweepResult) -> None:
     if page.is_file():
         print(f"  front   open {page} in a browser, or: explorer front {result.folder}")
     if space.tracking not in ("", "none"):
-        print(f"  MLflow  mlflow ui --backend-store-uri {space.tracking}")
+        print(f"  MLflow  explorer ui {result.folder}")
     print(f"  pick    explorer pick {result.folder} --max-gflops BUDGET")
     if result.state == "interrupted":
         print(f"  resume  explorer resume {result.folder}", file=sys.stderr)

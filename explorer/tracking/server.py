@@ -70,7 +70,8 @@ def _page(tracking: str, sweep: Path | None) -> str:
 
 def _start(tracking: str, port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", tracking, "--no-serve-artifacts"]
+    beside = Path(tracking.removeprefix(SQLITE)).with_name("mlflow-artifacts")  # of experiments made through the server
+    command += ["--backend-store-uri", tracking, "--artifacts-destination", str(beside)]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     # A group of its own, so that Ctrl-C reaches this process alone, which then ends the group.
     return subprocess.Popen(

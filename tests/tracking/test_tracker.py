@@ -3,8 +3,8 @@
 import collections
 import json
 import logging
-import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,9 +18,12 @@ import pytest
 from mlflow import MlflowClient
 
 from explorer.api import Front
+from explorer.errors import UserError
+from explorer.report.trade_offs import sentences
 from explorer.run.events import Event, Kind
 from explorer.tracking import MlflowTracker
 from explorer.tracking.runs import Runs
+from explorer.tracking.server import serve
 from explorer.tracking.where import tracking_uri
 from tests.report.real_sweep import RealSweep, toy_space, train_real_sweep
 
@@ -133,6 +136,55 @@ def test_parent_gets_front_hypervolume_and_description(finished, finished_space)
     assert tree.parent.data.params["search.lambda.rgb"] == '{"log": [0.05, 4.0]}'
     members = {point.trial for point in front.points}
     assert {n for n, run in tree.trials.items() if run.data.tags.get("front") == "yes"} == members
+
+
+def test_description_says_the_best_trade_offs_one_sentence_each(finished, finished_space):
+    note = finished.parent.data.tags["mlflow.note.content"]
+    said = sentences(Front.load(finished_space.folder))
+    assert said and all(f"- {sentence}\n" in note for sentence in said)
+
+
+def test_every_run_names_the_data_set_with_its_digest(finished, finished_space):
+    digest = finished_space.load_system().data_fingerprint(finished_space.base_config())
+    for run in finished.runs:
+        (found,) = run.inputs.dataset_inputs
+        assert found.dataset.digest == digest
+        assert json.loads(found.dataset.profile)["videos"] == {"train": 48, "val": 64, "test": 64}
+
+
+def test_parent_says_who_ran_what_and_how_busy_the_machine_was(finished):
+    tags = finished.parent.data.tags
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert tags.get("mlflow.source.git.commit", "") == commit.strip()
+    assert tags["mlflow.source.type"] == "LOCAL" and tags["mlflow.user"]
+    assert finished.parent.data.metrics["system/cpu_utilization_percentage"] >= 0
+
+
+def test_trials_have_the_columns_that_a_person_wants_first(finished):
+    for run in [*finished.trials.values(), finished.stages["weighted_fusion"]]:
+        columns = {
+            "accuracy",
+            "accuracy.standard_error",
+            "gflops",
+            "gflops.paper",
+            "gflops.share_of_all_on",
+            "rate.rgb",
+        }
+        assert columns <= run.data.metrics.keys()
+    assert finished.stages["weighted_fusion"].data.metrics["gflops.share_of_all_on"] == pytest.approx(1)
+
+
+def test_the_fronts_checkpoints_are_models_and_those_of_an_older_front_say_that_they_left_it(space):
+    first = track(space)
+    front = Front.load(space.folder)
+    models = first.client.search_logged_models([first.experiment.experiment_id])
+    assert {m.tags["checkpoint"] for m in models} == {f"{p.point.key}/{p.point.epoch}" for p in front.points}
+    larger = toy_space(Path(space.storage), budget={"trials": 6})
+    second = track(larger)
+    after = {f"{p.point.key}/{p.point.epoch}" for p in Front.load(space.folder).points}
+    models = second.client.search_logged_models([second.experiment.experiment_id])
+    assert len({m.tags["checkpoint"] for m in models}) == len(models)
+    assert {m.tags["checkpoint"] for m in models if m.tags["front"] == "yes"} == after
 
 
 def test_constructing_and_telling_do_not_wait_for_the_database(space, monkeypatch):
@@ -346,37 +398,83 @@ def test_importing_the_tracker_does_not_import_mlflow():
 
 
 @pytest.mark.server
-def test_a_real_server_on_loopback_gets_the_whole_tree(space, tmp_path, monkeypatch):
-    port = 15_000 + os.getpid() % 10_000
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{space.storage}/mlflow.db"]
-    command += ["--artifacts-destination", str(tmp_path / "served")]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with open(tmp_path / "server.log", "w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+def test_ui_serves_the_sweep_on_loopback_and_other_sweeps_may_track_to_it(finished, finished_space, space, tmp_path):
+    """One server for two questions, as it takes 9 s and 740 MB."""
+    port = _free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "explorer.cli.app",
+        "ui",
+        str(finished_space.folder),
+        "--no-open",
+        "--port",
+        str(port),
+    ]
+    ui = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
-        # The sweep begins, and ends, before the server is up: the tracker waits, the sweep does not.
+        # The other sweep begins, and ends, before the server is up: its tracker waits, the sweep does not.
         served = space.model_copy(update={"tracking": f"http://127.0.0.1:{port}"})
         tracker = MlflowTracker(served)
         run_sweep(served, tracker)
-        _wait_until_it_answers(port)
-        assert tracker.close(timeout_s=120, outage_s=120)
-        tree = Tree(tracker.uri)
-        assert set(tree.trials) == {0, 1, 2}
-        assert {run.info.status for run in tree.runs} == {"FINISHED"}
-        html = tree.client.download_artifacts(tree.parent.info.run_id, "front.html", str(tmp_path))
+        address = ui.stdout.readline().split()[1]
+        run_id = finished.parent.info.run_id
+        assert address == f"http://127.0.0.1:{port}/#/experiments/{finished.experiment.experiment_id}/runs/{run_id}"
+        page = f"http://127.0.0.1:{port}/get-artifact?path=front.html&run_uuid={run_id}"
+        with urllib.request.urlopen(page, timeout=120) as answer:
+            assert b"<html" in answer.read(4000).lower()
+        assert tracker.close(timeout_s=400, outage_s=400)
+        client = MlflowClient(tracking_uri=tracker.uri)
+        parents = client.search_runs(
+            [e.experiment_id for e in client.search_experiments()], "tags.`explorer.role` = 'sweep'"
+        )
+        (other,) = [run for run in parents if run.info.run_id != run_id]
+        assert other.info.status == "FINISHED"
+        html = client.download_artifacts(other.info.run_id, "front.html", str(tmp_path))
         assert Path(html).stat().st_size > 1_000_000
+        models = client.search_logged_models([other.info.experiment_id])
+        assert models and all(model.status == "READY" for model in models)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
+        ui.send_signal(signal.SIGINT)
+        assert ui.wait(timeout=120) == 0
+        ui.stdout.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0  # nothing is left behind
 
 
-def _wait_until_it_answers(port: int) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "the server did not come up"
-            time.sleep(0.5)
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_ui_of_a_sweep_that_mlflow_does_not_know_says_so(space):
+    with pytest.raises(UserError, match="knows nothing of"):
+        serve(space.folder, port=0, on_ready=print)
+
+
+_CREATES = """
+import sys
+from explorer.tracking.where import client_of
+print("ready", flush=True)
+sys.stdin.readline()
+client = client_of(sys.argv[1])
+client.create_experiment(sys.argv[2])
+print(len(client.search_experiments()), flush=True)
+"""
+
+
+def test_two_processes_that_create_one_database_at_once_both_work(tmp_path):
+    command = [sys.executable, "-c", _CREATES, f"sqlite:///{tmp_path}/new/mlflow.db"]
+    both = [
+        subprocess.Popen([*command, name], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for name in ("a", "b")
+    ]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(map(int, answers))[-1] == 3  # a, b and MLflow's own default
