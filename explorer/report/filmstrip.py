@@ -129,8 +129,9 @@ def _render(source: Any, output: Any, found: VideoPrediction, strip: Strip, all_
     writer = output.add_stream("libx264", rate=video.average_rate or 25)
     writer.pix_fmt, writer.time_base = "yuv420p", time_base
     copied = output.add_stream_from_template(sound) if sound is not None else None
-    canvas: _Canvas | None = None
-    first_s = 0.0
+    canvas = _Canvas((video.codec_context.width, video.codec_context.height), found, strip, all_on)
+    writer.width, writer.height = canvas.size  # before anything is muxed, which opens every stream
+    first_s: float | None = None
     for packet in source.demux(*([video, sound] if sound is not None else [video])):
         if copied is not None and packet.stream.type == "audio":
             if packet.dts is not None:
@@ -138,12 +139,10 @@ def _render(source: Any, output: Any, found: VideoPrediction, strip: Strip, all_
                 output.mux(packet)
             continue
         for frame in packet.decode():
-            if canvas is None:
-                canvas = _Canvas((frame.width, frame.height), found, strip, all_on)
-                writer.width, writer.height = canvas.size
-                first_s = frame.time or 0.0
-            picture = av.VideoFrame.from_image(canvas.draw(frame.to_image(), frame.time or 0.0))
-            picture.time_base, picture.pts = time_base, round(((frame.time or 0.0) - min(first_s, 0.0)) / time_base)
+            now_s = frame.time or 0.0
+            first_s = min(now_s, 0.0) if first_s is None else first_s  # a clock that begins below 0 is moved to it
+            picture = av.VideoFrame.from_image(canvas.draw(frame.to_image(), now_s))
+            picture.time_base, picture.pts = time_base, round((now_s - first_s) / time_base)
             output.mux(writer.encode(picture))
     output.mux(writer.encode(None))
 
