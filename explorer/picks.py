@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import re
 import shutil
 from collections.abc import Mapping
@@ -28,11 +27,11 @@ from explorer.fronts.pick import Cost
 from explorer.latency import Latencies
 from explorer.report.model_card import model_card
 from explorer.store import Store
+from explorer.times import machine
 from trainables.contract import Json
 
 if TYPE_CHECKING:
     from explorer.tracking.registry import Registered
-    from trainables.kit.measure.latency import NetworkTimes
 
 FOLDER = "picks"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -104,12 +103,21 @@ def pick(
         point = choose(loaded.deployable, wish, latency_ms=latencies.ms)
     else:
         point = choose(loaded.points, wish)
-    times = latencies.times(point) if wish is not None and wish.asks_for_latency else None
-    latency_ms = None if times is None else times.at_rates(point.val.rates)
-    asked: dict[str, Json] = {"convention": loaded.convention, "point_id": point.point_id} if wish is None else wish.to_json()
+    latency: dict[str, Json] | None = None
+    if wish is not None and wish.asks_for_latency:
+        latency = {
+            "networks_ms": latencies.ms(point),
+            "machine": machine(),
+            **latencies.table(point).model_dump(mode="json"),
+        }
+    asked: dict[str, Json] = (
+        {"convention": loaded.convention, "point_id": point.point_id} if wish is None else wish.to_json()
+    )
     label = f"point-{point.name or point.point_id}" if wish is None else default_name(wish)
-    folder = write_pick(loaded, point, name or label, wish=asked, times=times)
-    picked = Picked(front=loaded, point=point, folder=folder, latency_ms=latency_ms)
+    folder = write_pick(loaded, point, name or label, wish=asked, latency=latency)
+    picked = Picked(
+        front=loaded, point=point, folder=folder, latency_ms=None if latency is None else float(latency["networks_ms"])
+    )
     if register is None:
         return picked
     from explorer.tracking.registry import register as register_model
@@ -123,7 +131,7 @@ def write_pick(
     name: str,
     *,
     wish: Mapping[str, Json],
-    times: NetworkTimes | None = None,
+    latency: Mapping[str, Json] | None = None,
 ) -> Path:
     """Write ``point`` as the pick ``name``. The folder appears whole or not at all."""
     folder = front.folder / FOLDER / name
@@ -131,7 +139,7 @@ def write_pick(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        fill_pick(aside, front, point, name, wish=wish, times=times)
+        fill_pick(aside, front, point, name, wish=wish, latency=latency)
         _replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -145,7 +153,7 @@ def fill_pick(
     name: str,
     *,
     wish: Mapping[str, Json],
-    times: NetworkTimes | None = None,
+    latency: Mapping[str, Json] | None = None,
 ) -> None:
     """Write the files of a pick into ``folder``.
 
@@ -154,7 +162,7 @@ def fill_pick(
     """
     store = Store(front.folder.parent / "store")
     store.path(point.point.key)  # raises where the checkpoint is not what was published
-    facts = pick_info(front, point, store.stage_info(point.point.key), wish=wish, times=times)
+    facts = pick_info(front, point, store.stage_info(point.point.key), wish=wish, latency=latency)
     shutil.copyfile(point.checkpoint, folder / "weights.safetensors")
     (folder / "pick.json").write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(model_card(name, facts), encoding="utf-8")
@@ -166,10 +174,9 @@ def pick_info(
     info: Mapping[str, Any],
     *,
     wish: Mapping[str, Json],
-    times: NetworkTimes | None = None,
+    latency: Mapping[str, Json] | None = None,
 ) -> dict[str, Any]:
     """``pick.json``. ``info``: the stage's ``stage.json``."""
-    latency = {} if times is None else {"latency": _latency_json(times, point)}
     return {
         "format": 1,
         "point_id": point.point_id,
@@ -188,7 +195,7 @@ def pick_info(
             "metric": METRIC,
             "val": dataclasses.asdict(point.val),
             "test": None if point.test is None else dataclasses.asdict(point.test),
-            **latency,
+            **({} if latency is None else {"latency": dict(latency)}),
         },
         "trade_off": trade_off(front, point),
         "all_on_gflops": dict(front.all_on_gflops),
@@ -225,11 +232,6 @@ def trade_off(front: Front, point: FrontPoint) -> list[dict[str, Json]]:
         }
         for what, p in sorted(rows.items(), key=lambda row: row[1].val.gflops[front.convention])
     ]
-
-
-def _latency_json(times: NetworkTimes, point: FrontPoint) -> dict[str, Json]:
-    measured = {"networks_ms": times.at_rates(point.val.rates), **dataclasses.asdict(times)}
-    return {**measured, "machine": platform.processor() or platform.machine()}
 
 
 def check_name(what: str, name: str, reason: str) -> None:

@@ -139,6 +139,14 @@ class Stream:
         self.controller.spent(found.gflops, chosen)
         return found
 
+    def label_all(self, paths: Sequence[Path]) -> Iterator[VideoPrediction | UserError]:
+        """One answer a file, in order: its label, or why it does not decode."""
+        for path in paths:
+            try:
+                yield self.label(path)
+            except UserError as error:
+                yield error
+
 
 def load_model(model: str | Path, *, tracking: str | None = None) -> PickedModel:
     """Load a folder written by ``explorer pick``, or a registered one (``models:/NAME@ALIAS``).

@@ -365,7 +365,7 @@ class SegmentPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A part of a system that can be timed and exported by itself, and that knows nothing of decisions.
+    """A part of a system that can be exported by itself, and that knows nothing of decisions.
 
     ``inputs``: example tensors by name, in the order of the module's arguments, all of one leading axis N: segments, or
     for a part with a state (``state``: names of inputs that the outputs of the same place at the end replace) videos of
@@ -540,6 +540,8 @@ class System(abc.ABC):
     def measure_time(self, config: Any, classes: int, videos: Sequence[Path]) -> TimeTable:
         """Measure on this machine what the steps of processing a video take, over some ``videos``; weights do not matter.
 
+        Without videos: of the networks alone.
+
         Raises:
             UserError: a file does not decode, or the system's time cannot be measured.
         """
@@ -554,7 +556,7 @@ class System(abc.ABC):
         return {}
 
     def networks(self, model: nn.Module, config: Any) -> Mapping[str, Network]:
-        """The parts that a video goes through, by name, for timing and export; a system without tensors as input has none."""
+        """The parts that a video goes through, by name, for export; a system without tensors as input has none."""
         return {}
 
     def modes(self, config: Any) -> tuple[str, ...]:

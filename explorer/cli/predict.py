@@ -79,13 +79,12 @@ def _label(
     from explorer.errors import UserError
 
     results = []
-    for path in files:
-        try:
-            results.append(model.label(path))
-        except UserError as error:
-            problems.append(str(error))
+    for answer in model.label_all(files):
+        if isinstance(answer, UserError):
+            problems.append(str(answer))
             continue
-        show(results[-1])
+        results.append(answer)
+        show(answer)
     return results
 
 

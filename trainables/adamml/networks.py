@@ -1,4 +1,4 @@
-"""AdaMML's parts as modules of plain tensors: what can be timed by itself and exported.
+"""AdaMML's parts as modules of plain tensors: what can be exported.
 
 A recognition net takes any number of segments. The policy takes one segment a video and its state, as its LSTM does, so that
 videos of any number of segments, and streams, run through one exported graph.

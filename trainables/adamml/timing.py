@@ -37,14 +37,14 @@ FLOW_PAIRS = 2  # of a video: TV-L1 takes seconds a pair at the paper's size, an
 def measure_time(config: AdaMMLConfig, classes: int, videos: Sequence[Path]) -> TimeTable:
     """Medians over ``videos``, one file at a time, on as many threads as torch has; the nets run on a video's segments at once.
 
-    Of every file and of every network the quickest of some calls counts.
+    Of every file and of every network the quickest of some calls counts. Without videos the networks alone are measured.
 
     Raises:
         DecodeError: a file does not decode.
         UserError: flow is among the inputs and cannot be computed here.
     """
     each = [_quickest([dict(_preprocess_s(video, config.data)) for _ in range(READS)]) for video in videos]
-    prepare = {name: statistics.median(one[name] for one in each) for name in each[0]}
+    prepare = {name: statistics.median(one[name] for one in each) for name in (each[0] if each else ())}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return TimeTable(
         parts=(
