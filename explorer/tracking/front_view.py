@@ -169,7 +169,8 @@ def note(space: SearchSpace, front: Front | None = None) -> str:
     searched = "\n".join(f"- `{path}`: {json.dumps(dimension.raw())}" for path, dimension in space.search.items())
     found = "" if front is None else _found(front)
     return (
-        f"Sweep `{space.name}` over the system `{space.system}` (preset `{space.preset}`).\n\n{found}"
+        # What was found comes first: MLflow shows a few lines before one asks for more.
+        f"{found}Sweep `{space.name}` over the system `{space.system}` (preset `{space.preset}`).\n\n"
         "The front (accuracy against GFLOPs a video) is the artifact `front.html`: download it or open it here, it "
         "needs no network. `front.json` and `front.csv` (a table, here as well) hold the same for programs. Child runs are "
         "trials and the stages that they share; trials with the tag `front = yes` have a point on the front, and each of "

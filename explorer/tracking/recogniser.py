@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow.pyfunc
+import pandas
 from mlflow.models import set_model
-
-if TYPE_CHECKING:
-    import pandas
 
 PICK = "pick"  # the artifact: a folder of `explorer pick`
 PATH = "path"
@@ -27,9 +25,9 @@ class VideoRecogniser(mlflow.pyfunc.PythonModel):
 
         self._model = load_model(context.artifacts[PICK])
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pandas.DataFrame:
-        import pandas
-
+    def predict(
+        self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
+    ) -> pandas.DataFrame:
         given = dict(params or {})
         convention = given.pop("convention", "full")
         model = self._model.with_knobs(given)

@@ -14,7 +14,7 @@ import yaml
 
 from explorer.errors import NotFound, TrackingFailed, UserError
 from explorer.tracking.models import POINT_ID, Described, log_model, quiet
-from explorer.tracking.runs import IDENTIFIER, ROLE, SWEEP_ID
+from explorer.tracking.runs import EXPERIMENT_TAGS, IDENTIFIER, ROLE, SWEEP_ID
 from explorer.tracking.where import (
     artifacts_location,
     client_of,
@@ -205,7 +205,7 @@ def _run_of(client: MlflowClient, facts: Mapping[str, Any], sweep: str, location
     name, trial = facts["provenance"]["sweep"], facts["provenance"]["trial"]
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return str(client.create_experiment(name, artifact_location=location)), None
+        return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)), None
     of_sweep = f"tags.`{SWEEP_ID}` = '{sweep}'"
     for condition in (
         f"{of_sweep} and tags.`{IDENTIFIER['trial']}` = '{trial}'",

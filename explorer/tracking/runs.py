@@ -32,6 +32,9 @@ PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 CHECKPOINT = "checkpoint"  # of a logged model: stage key and epoch
 
+# MLflow's pages then show what belongs to training, not to language models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
 _LONGEST_TAG, _LONGEST_PARAM = 4000, 500
 _METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
 
@@ -192,7 +195,7 @@ class Runs:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, artifact_location=artifacts))
+                return str(self.client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
             except MlflowException:  # another sweep was faster
                 found = self.client.get_experiment_by_name(name)
                 if found is None:

@@ -43,6 +43,9 @@ def serve(sweep: Path | None, *, port: int, on_ready: Callable[[str], None]) -> 
     chosen = port or _free_port()
     _check_free(chosen)
     server = _start(tracking, chosen)
+    # Also where the shell that put this into the background has it ignore Ctrl-C, and for whoever ends it by `kill`.
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.default_int_handler)
     try:
         _wait(server, chosen)
         on_ready(f"http://{LOOPBACK}:{chosen}/{page}")

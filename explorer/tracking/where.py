@@ -94,12 +94,13 @@ def client_of(tracking: str) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=tracking, registry_uri=tracking)
-    if tracking.startswith(SQLITE):
-        file = Path(tracking.removeprefix(SQLITE))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"):
-            client.search_experiments(max_results=1)
+    if not tracking.startswith(SQLITE):
+        return MlflowClient(tracking_uri=tracking, registry_uri=tracking)
+    file = Path(tracking.removeprefix(SQLITE))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        client = MlflowClient(tracking_uri=tracking, registry_uri=tracking)
+        client.search_experiments(max_results=1)
     return client
 
 
