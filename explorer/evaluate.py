@@ -161,7 +161,7 @@ def _lines(videos: Sequence[Video], apart: Mapping[Path, str], *, several: bool)
             row |= {"labels": labels, "label_names": list(video.label_names)}
         else:
             row |= {"label": labels[0], "label_name": video.label_names[0]}
-        row |= {k: v for k in ("start_s", "end_s") if (v := getattr(video, k)) is not None}
+        row |= {k: v for k in ("start_s", "end_s", "fps", "sha256") if (v := getattr(video, k)) is not None}
         yield json.dumps(row)
 
 
