@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,10 +146,14 @@ def test_phone_shows_all_without_scrolling_sideways(browser, page_file):
 
 
 def test_names_are_shown_as_text_and_never_run(browser, tmp_path):
+    record = planted_sweep(tmp_path, name=HOSTILE, trials=2, parameter=HOSTILE)
+    stages = {key: replace(stage, classes=(HOSTILE, *stage.classes[1:])) for key, stage in record.stages.items()}
     file = tmp_path / "hostile.html"
-    file.write_text(front_html(Front.of(planted_sweep(tmp_path, name=HOSTILE, trials=2, parameter=HOSTILE))))
+    file.write_text(front_html(Front.of(replace(record, stages=stages))))
     with opened(browser, file.as_uri()) as tab:
         assert HOSTILE in tab.text("#title")
+        tab.slide(1000)  # to a point of a last epoch, whose decisions are kept
+        assert HOSTILE[:16] in tab.page.text_content("#class-plot")
         tab.page.mouse.move(*tab.place("front", -1))
         tab.page.wait_for_selector("#plot .hoverlayer .hovertext")
         assert tab.page.locator("body img[src=x], body b:text-is('bold')").count() == 0

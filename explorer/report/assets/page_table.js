@@ -36,7 +36,9 @@ function lineOf(row, all) {
     const value = one.value(row);
     line.append(element("td", one.show ? one.show(row) : value === null ? "" : number(value), one.text ? "text" : ""));
   }
+  line.tabIndex = 0;
   line.addEventListener("click", () => choose(row));
+  line.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(row); });
   return line;
 }
 
