@@ -42,6 +42,7 @@ from trainables.kit.data.cache import Source, decode_clip
 from trainables.kit.data.dataset import load_file
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.data.synthetic import SAMPLE_RATE, write_clip
+from trainables.kit.memory import keep_freed_memory
 
 CLASSES = 31
 RATES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -285,6 +286,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as predict does
     rates, rounds = ((0.25, 1.0), 1) if args.quick else (RATES, args.rounds)
     clock = CLOCKS[args.clock]
     load = os.getloadavg()[0]
