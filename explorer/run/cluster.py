@@ -99,6 +99,11 @@ def _sum(nodes: Sequence[Node], field: str) -> float:
     return sum(getattr(node, field) for node in nodes)
 
 
+def set_environment() -> None:
+    """Before Ray is imported: what it reads then."""
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+
+
 @contextmanager
 def cluster(address: str | None = None, *, dashboard: bool = False) -> Iterator[Sequence[Node]]:
     """A running Ray. One that this process is in, or at ``address`` or ``RAY_ADDRESS``, is joined and left running.
@@ -109,7 +114,7 @@ def cluster(address: str | None = None, *, dashboard: bool = False) -> Iterator[
     Raises:
         UserError: no cluster answers there.
     """
-    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    set_environment()
     import ray
 
     ours = not ray.is_initialized()

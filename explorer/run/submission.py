@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
-import shlex
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.errors import UserError
+from explorer.errors import SweepFailed, UserError
 from explorer.records import SPACE_FILE
 from explorer.run.cluster import send_token
 from explorer.run.status import JOB_FILE
@@ -26,8 +27,13 @@ _PACKAGES = ("explorer", "trainables", "search_spaces")
 # What a driver needs to reach tracking server and object store; handed on, never printed.
 _FORWARDED = ("MLFLOW_", "AWS_", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_", "FSSPEC_")
 _STOP_WAIT_S = 24 * 3600  # a stopped sweep lets running epochs finish; Ray would kill it after 3 s
+# Not run in the folder of the job's code: Ray unpacks it anew when another node on the same machine needs it.
+_ENTRYPOINT = (
+    f'CODE="$PWD"; cd "${{TMPDIR:-/tmp}}" && PYTHONPATH="$CODE" exec python -m explorer.cli.app sweep "$CODE/{SPACE_FILE}"'
+)
 _SWEEP = "explorer.sweep"  # metadata of the job
 _LOOK_S = 1.0
+_PATIENCE_S = 60.0
 _ENDS = ("STOPPED", "SUCCEEDED", "FAILED")
 
 
@@ -61,8 +67,9 @@ def submit_job(space: SearchSpace, address: str) -> str:
         (Path(folder) / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
         for package in dict.fromkeys([*_PACKAGES, *_own_package(space)]):
             _copy_package(package, Path(folder))
-        client.submit_job(
-            entrypoint=f"python -m explorer.cli.app sweep {shlex.quote(SPACE_FILE)}",
+        _submit(
+            client,
+            entrypoint=_ENTRYPOINT,
             submission_id=name,
             runtime_env={"working_dir": folder, "env_vars": _environment()},
             metadata={_SWEEP: space.name},
@@ -71,6 +78,19 @@ def submit_job(space: SearchSpace, address: str) -> str:
         space.folder.mkdir(parents=True, exist_ok=True)
         (space.folder / JOB_FILE).write_text(json.dumps({"address": address, "id": name}), encoding="utf-8")
     return name
+
+
+def _submit(client: Any, **job: Any) -> None:
+    """A cluster that has just come up answers before it can take jobs: try again."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            client.submit_job(**job)
+            return
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise SweepFailed(f"the job server did not take the sweep: {error}") from error
+            time.sleep(_LOOK_S)
 
 
 def jobs(address: str) -> list[Job]:
@@ -113,6 +133,8 @@ def _client(address: str) -> Any:
     send_token()
     from ray.job_submission import JobSubmissionClient
 
+    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -141,6 +163,8 @@ def _environment() -> dict[str, str]:
     forwarded.pop("MLFLOW_RUN_ID", None)
     return {
         **forwarded,
+        # The Python of the place where this one lies, if the nodes have one there; else the first one on their path.
+        "PATH": f"{Path(sys.executable).parent}:${{PATH}}",
         "RAY_JOB_STOP_SIGNAL": "SIGINT",
         "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S),
         "PYTHONUNBUFFERED": "1",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.errors import SweepFailed, UserError
 from explorer.records import SPACE_FILE, STUDY_FILE
 from explorer.run.chains import ChainWatch
-from explorer.run.cluster import Node, Shape, cluster, nodes_now, slots
+from explorer.run.cluster import Node, Shape, cluster, nodes_now, set_environment, slots
 from explorer.run.events import Event, Kind, Observer
 from explorer.run.jobs import NO_SPACE
 from explorer.run.ledger import Ledger, own_epochs
@@ -142,6 +142,10 @@ class _Sweep:
             shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self._space.folder))
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        set_environment()
+        # Imported before Ray is joined: in a submitted job Ray may unpack the code once more when its first node needs it.
+        from explorer.run import groups, queue_actor, tuning  # noqa: F401
+
         nodes = stack.enter_context(cluster(address))
         stack.enter_context(signals_stop())  # Ray has put its own handlers there
         return self._result(self._run_on(nodes, scratch))

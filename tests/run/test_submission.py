@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -42,16 +43,23 @@ def job_server() -> Iterator[str]:
     """A cluster of two nodes, and the address of its job server. The head has no room for a worker group."""
     from ray.cluster_utils import Cluster
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port, *agents = _free_ports(3)  # another Ray on this machine may hold the default ones
+    small = {"object_store_memory": 100 * 2**20}
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    nodes = Cluster(initialize_head=True, head_node_args={**head, "object_store_memory": 100 * 2**20})
+    nodes = Cluster(initialize_head=True, head_node_args={**head, **small, "dashboard_agent_listen_port": agents[0]})
     try:
-        nodes.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        nodes.add_node(num_cpus=1, dashboard_agent_listen_port=agents[1], **small)
         yield f"http://127.0.0.1:{port}"
     finally:
         nodes.shutdown()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
 
 
 @pytest.mark.ray
@@ -70,11 +78,12 @@ def test_a_submitted_sweep_is_stopped_from_outside_goes_on_and_is_browsed(
     told = capsys.readouterr().out
     submitted = json.loads(told)
     assert submitted["sweep"] == "toy" and submitted["job"].startswith("toy-")
-    _wait(lambda: (space.folder / "progress.json").exists() and sweep_status(space.folder).epochs_done > 1)
+    _wait(lambda: _epochs_done(space.folder) > 1 or _job_ended(job_server))
+    assert not _job_ended(job_server), submission.job_log(job_server, submitted["job"])
     assert run(["sweep", "toy", *words, *at, "--detach"]) == 2
     assert f"is being run by job {submitted['job']}" in capsys.readouterr().err
     assert run(["stop", "toy", *at]) == 0
-    _wait(lambda: submission.jobs(job_server)[-1].state in submission._ENDS)
+    _wait(lambda: _job_ended(job_server))
     assert sweep_status(space.folder).state == "interrupted"
 
     assert run(["sweep", "toy", *words, *at]) == 0  # follows the job to its end
@@ -87,6 +96,14 @@ def test_a_submitted_sweep_is_stopped_from_outside_goes_on_and_is_browsed(
     told += capsys.readouterr().out
     assert "SUCCEEDED" in told and "trial 1 finished" in told
     assert "never-printed" not in told
+
+
+def _epochs_done(folder: Path) -> int:
+    return sweep_status(folder).epochs_done if (folder / "study.journal").exists() else 0
+
+
+def _job_ended(job_server: str) -> bool:
+    return submission.jobs(job_server)[-1].state in submission._ENDS
 
 
 def _wait(condition: Callable[[], bool]) -> None:
