@@ -23,11 +23,6 @@ def checksums(folder: Path) -> dict[str, dict[str, str | int]]:
     return {str(f.relative_to(folder)): {"sha256": _sha256(f), "bytes": f.stat().st_size} for f in files}
 
 
-def is_right(content: bytes, expected: dict[str, str | int]) -> bool:
-    """Whether a file's bytes are as ``checksums.json`` says."""
-    return hashlib.sha256(content).hexdigest() == expected["sha256"]
-
-
 def broken_files(folder: Path, *, only: str | None = None) -> tuple[str, ...]:
     """The files (or ``only`` that one) which are not as ``checksums.json`` says; that file itself if it is no JSON."""
     try:

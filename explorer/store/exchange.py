@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from explorer.store.checksums import CHECKSUMS, broken_files, checksums, is_right
+from explorer.store.checksums import CHECKSUMS, broken_files, checksums
 from explorer.store.remote import Remote
 
 _STORE, _DATA, _WORK, _BROKEN = "store", "store/.data", "store/.work", "store/.broken"
@@ -64,17 +64,6 @@ class Exchange:
         if not whole:
             self._move_aside(key, marker)
         return whole
-
-    def small_file(self, key: str, name: str) -> bytes | None:
-        """One file of a checkpoint, without the others."""
-        marker = self._marker(key)
-        if marker is None or name not in marker["files"]:
-            return None
-        content = self._remote.read(f"{marker['at']}/{name}")
-        if content is None or not is_right(content, marker["files"][name]):
-            self._move_aside(key, marker)
-            return None
-        return content
 
     def _marker(self, key: str) -> Any:
         if key not in self._markers:  # markers do not change

@@ -178,9 +178,8 @@ class Store:
     def _json(self, key: str, name: str) -> Any:
         """A JSON file of a checkpoint, with its checksum compared each time (these files are small)."""
         folder = self._folder(key)
-        if self._exchange is not None and not (folder / CHECKSUMS).is_file():  # not worth fetching the weights, too
-            content = self._exchange.small_file(key, name)
-            return None if content is None else json.loads(content)
+        if not (folder / CHECKSUMS).is_file():
+            self._fetch(key)
         if not (folder / CHECKSUMS).is_file() or not (folder / name).is_file():
             return None
         if broken_files(folder, only=name):
