@@ -32,14 +32,17 @@ from explorer.store import Store
 _COSINE = ("stages.joint.recognition.schedule=cosine", "stages.joint.policy.schedule=cosine")
 # At most 1.2 times the passes of one trial: 35 joint epochs in place of 20 are 30 passes on top of 155.
 RECIPE = ("gamma=0", "stages.joint.epochs=35", *_COSINE)
-CONDITIONED = ("policy.conditioning=lambda", *RECIPE)
+WIDE = ("policy.conditioning=lambda", "policy.draws.rgb=[0.5, 64]", "policy.draws.audio=[0.125, 16]")
+NARROW = ("policy.draws.rgb=[0.1, 8]", "policy.draws.audio=[0.025, 2]")
+CONDITIONED = (*WIDE, *RECIPE)
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "film": CONDITIONED,
     "concat": (*CONDITIONED, "policy.conditioning_mode=concat"),
     "one_lambda": (*CONDITIONED, "policy.draws.recognition=middle"),
-    "off": RECIPE,
-    "gamma": (*CONDITIONED, "gamma=0.5"),
-    "short": ("policy.conditioning=lambda", "gamma=0"),
+    "unconditioned": RECIPE,
+    "short": (*WIDE, "gamma=0"),
+    "narrow": ("policy.conditioning=lambda", *NARROW, *RECIPE),
+    "narrow_gamma": ("policy.conditioning=lambda", *NARROW, *RECIPE, "gamma=0.5"),
 }
 
 

@@ -14,7 +14,12 @@ from explorer.spec.dimension import Choice
 from explorer.spec.draws import default_point
 from explorer.spec.load import make_space
 
-OVERRIDES = ["start_with=conditioned", "search.gamma=null", "search.lambda.rgb={log: [0.1, 4]}"]
+OVERRIDES = [
+    "start_with=conditioned",
+    "search.gamma=null",
+    "search.lambda.rgb={log: [0.1, 4]}",
+    "policy.draws={rgb: null, audio: null}",
+]
 FIELD = "policy.conditioning"
 
 

@@ -80,7 +80,7 @@ else:
         "LambdaDraws",
         """What efficiency weights a conditioned policy is trained for: each video draws its own, log-uniformly.
 
-        A field for each modality, ``[lowest, highest]``; null is a tenth to eight times its ``lambda``. ``corners``: share of
+        A field for each modality, ``[lowest, highest]``; null is a half to 64 times its ``lambda``. ``corners``: share of
         the videos that draw an end of every range instead. ``recognition``: under which weights' decisions recognition
         trains, ``drawn`` ones or those in the ``middle`` of the ranges.
         """,
@@ -284,7 +284,7 @@ class AdaMMLConfig(SystemConfig):
         """Lowest and highest efficiency weight that a conditioned policy is trained for."""
         given: tuple[float, float] | None = getattr(self.policy.draws, modality)
         price = getattr(self.lambda_, modality)
-        return given or (price / 10, price * 8)
+        return given or (price / 2, min(price * 64, 100.0))
 
     def seen_by_policy(self, modality: str) -> str:
         """The input that the policy looks at to decide on ``modality``."""
