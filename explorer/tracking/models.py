@@ -45,7 +45,8 @@ def save_pyfunc(pick: Path, target: Path) -> None:
     from mlflow.pyfunc import save_model
 
     facts = json.loads((pick / "pick.json").read_text(encoding="utf-8"))
-    params = {"convention": "full", **{name: float(value) for name, value in facts["knobs"].items()}}
+    budgets = {"budget_gflops": 0.0, "mean_gflops": 0.0}
+    params = {"convention": "full", **budgets, **{name: float(value) for name, value in facts["knobs"].items()}}
     with quiet():
         save_model(
             path=target,

@@ -117,6 +117,8 @@ def test_a_logged_model_takes_paths_and_thresholds_and_gives_labels_decisions_an
         "threshold.rgb",
         "threshold.audio",
         "convention",
+        "budget_gflops",
+        "mean_gflops",
     }
     assert loaded.metadata.get_input_schema().input_names() == ["path"]
     assert not list(tmp_path.rglob("*.pkl")) and sum(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file()) < 5e6
@@ -126,4 +128,9 @@ def test_a_logged_model_takes_paths_and_thresholds_and_gives_labels_decisions_an
     assert {d["choice"] for d in json.loads(everything["decisions"][0])} == {"use"}
     assert {d["choice"] for d in json.loads(nothing["decisions"][0])} == {"skip"}
     assert everything["gflops"][0] > nothing["gflops"][0]
+    cheapest = json.loads(next(tmp_path.rglob("pick.json")).read_text())["curve"][0]
+    by_knobs = loaded.predict(table, params=cheapest["knobs"])
+    for budget in ("budget_gflops", "mean_gflops"):
+        within = loaded.predict(table, params={budget: cheapest["gflops"]["full"]})
+        assert within["decisions"].tolist() == by_knobs["decisions"].tolist()
     assert everything["error"][0] == "" and everything["label"][1] == "" and "none.mp4" in everything["error"][1]
