@@ -145,7 +145,11 @@ class Place:
             "name": f"chaos-{name}",
             "system": "toy",
             "epoch_s": EPOCH_S,
-            "search": {"lambda.rgb": {"log": [0.05, 4]}, "lambda.audio": {"log": [0.005, 1]}, "gamma": {"choice": [0, 2, 5]}},
+            "search": {
+                "lambda.rgb": {"log": [0.05, 4]},
+                "lambda.audio": {"log": [0.005, 1]},
+                "gamma": {"choice": [0, 2, 5]},
+            },
             "baselines": ["unimodal"],
             "order": "strict",
             "budget": {"trials": TRIALS},
@@ -287,7 +291,9 @@ def left_behind(folder: Path) -> list[str]:
     with contextlib.suppress(TimeoutError):  # Ray ends them when it has seen that their driver is gone
         wait_for(lambda: not processes(), "processes end", patience_s=60)
     alive = [f"actor {a['ActorClassName']}" for a in actors().values() if a["State"] not in ("DEAD",)]
-    groups = [f"placement group {g['name']}" for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"]
+    groups = [
+        f"placement group {g['name']}" for g in ray.util.placement_group_table().values() if g["state"] != "REMOVED"
+    ]
     work = folder.parent / "store" / ".work"
     files = [*folder.glob(".*"), *folder.glob("tracking.spool*"), *work.glob("*/*")]
     return [*processes(), *alive, *groups, *(str(file.relative_to(folder.parent)) for file in files)]
@@ -301,7 +307,9 @@ def tracked(sweep: Disturbed, place: Place) -> tuple[int, list[str]]:
     experiment = client.get_experiment_by_name(sweep.folder.name)
     assert experiment is not None, "nothing was tracked"
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    names = Counter((r.data.tags.get("explorer.role"), r.data.tags.get("trial_id"), r.data.tags.get("stage_key")) for r in runs)
+    names = Counter(
+        (r.data.tags.get("explorer.role"), r.data.tags.get("trial_id"), r.data.tags.get("stage_key")) for r in runs
+    )
     doubled = sum(count - 1 for count in names.values())
     for run in runs:
         for metric in run.data.metrics:
@@ -326,7 +334,9 @@ def kinds_in_turn(kinds: Sequence[str], rng: random.Random) -> Iterator[str]:
         yield from rng.sample(kinds, len(kinds))
 
 
-def run(kills: int, *, seed: int, kinds: Sequence[str] = KINDS, tell: Callable[[str], None] = lambda line: None) -> Result:
+def run(
+    kills: int, *, seed: int, kinds: Sequence[str] = KINDS, tell: Callable[[str], None] = lambda line: None
+) -> Result:
     """Run sweeps until ``kills`` kills are done."""
     began, result, rng = time.monotonic(), Result(), random.Random(seed)
     turns = kinds_in_turn(kinds, rng)
@@ -357,7 +367,9 @@ def run(kills: int, *, seed: int, kinds: Sequence[str] = KINDS, tell: Callable[[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description="Kills at random what a sweep consists of.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.chaos", description="Kills at random what a sweep consists of."
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)

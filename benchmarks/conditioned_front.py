@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--trials", default="8,16", type=lambda text: tuple(map(int, text.split(","))))
     parser.add_argument("--variants", default="film", help=f"of {', '.join(VARIANTS)}; the first is the one compared")
-    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for both sides, for a quick try (stages.joint.epochs=2)")
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for both sides: a quick try")
     parser.add_argument("--bootstrap", default=2000, type=int, help="number of resamplings")
     parser.add_argument("--only-read", action="store_true", help="train nothing")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -70,7 +70,12 @@ class _Clock:
 def space_of(folder: Path, manifest: Path, *, trials: int, groups: int, epochs: int) -> SearchSpace:
     """The demonstration sweep with long stages; its trials share the unimodal nets and the warm-up."""
     stages = ("unimodal", "warmup", "joint", "finetune")
-    settings = [f"storage={folder}", f"tracking=sqlite:///{folder}/mlflow.db", "baselines=[]", f"data.manifest={manifest}"]
+    settings = [
+        f"storage={folder}",
+        f"tracking=sqlite:///{folder}/mlflow.db",
+        "baselines=[]",
+        f"data.manifest={manifest}",
+    ]
     settings += [f"budget.trials={trials}", f"resources.groups={groups}", f"resources.cpus_per_worker={_cpus(groups)}"]
     settings += [f"stages.{stage}.epochs={epochs}" for stage in stages]
     return load_space("quickstart", settings)
@@ -162,12 +167,16 @@ def measure(*, epochs: int, videos: int) -> LongOverhead:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead_long", description="Overhead over long stages.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.overhead_long", description="Overhead over long stages."
+    )
     parser.add_argument("--epochs", type=int, default=60, help="of every stage: enough for 10 s each")
     parser.add_argument("--videos", type=int, default=96)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
-    found = {name: round(value, 4) for name, value in asdict(measure(epochs=options.epochs, videos=options.videos)).items()}
+    found = {
+        name: round(value, 4) for name, value in asdict(measure(epochs=options.epochs, videos=options.videos)).items()
+    }
     print(json.dumps(found) if options.json else "\n".join(f"{name:<18}{value:>10g}" for name, value in found.items()))
 
 
