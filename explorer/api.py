@@ -1,7 +1,7 @@
 """The public Python API: what a notebook uses. Every verb of the command line is one call to it.
 
     submit    init, load_space, smoke, sweep, train
-    browse    Front
+    browse    Front, serve (MLflow on loopback)
     pick      pick, load_model, predict, evaluate, export
     know      headroom, plan_reproduction, reproduce
 
@@ -21,6 +21,7 @@ from explorer.reproduce import Reproduced, Reproduction, plan_reproduction, repr
 from explorer.smoke import Smoked, smoke
 from explorer.spec import SearchSpace, load_space
 from explorer.submit import sweep
+from explorer.tracking.server import serve
 from explorer.train import Trained, train
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "plan_reproduction",
     "predict",
     "reproduce",
+    "serve",
     "smoke",
     "sweep",
     "train",

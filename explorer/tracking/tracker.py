@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from explorer.errors import UserError
 from explorer.run.events import Event, Kind
 from explorer.tracking.outbox import Outbox
 from explorer.tracking.projection import Projection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FLUSH_S, OUTAGE_S = 60.0, 5.0
+UPLOAD_BYTES_A_S = 10e6  # a slow network's; a paper-size checkpoint then has 34 s
 SPOOL_FILE = "tracking.spool"
 
 
@@ -56,8 +58,9 @@ class MlflowTracker:
         if self._outbox is not None:
             self._outbox.put(event)
 
-    def close(self, timeout_s: float = FLUSH_S, *, outage_s: float = OUTAGE_S) -> bool:
-        """Deliver what is left. False, with a warning, where that took longer than ``timeout_s``.
+    def close(self, timeout_s: float | None = None, *, outage_s: float = OUTAGE_S) -> bool:
+        """Deliver what is left. False, with a warning, where that took longer than ``timeout_s``: by default a minute, and
+        what the upload of the front's checkpoints may take.
 
         While the server does not answer, it is waited for ``outage_s`` only: nothing is lost.
 
@@ -68,7 +71,8 @@ class MlflowTracker:
         if self._open_since is not None:
             failed = {"state": "failed"}
             self._outbox.put(Event(sequence=0, time=time.time(), kind=Kind.SWEEP_ENDED, data=failed))
-        left = self._outbox.close(timeout_s, outage_s=outage_s)
+        allowed_s = FLUSH_S + _upload_s(self._space) if timeout_s is None else timeout_s
+        left = self._outbox.close(allowed_s, outage_s=outage_s)
         if left:
             logger.warning(
                 "%d tracking records could not be delivered to %s; they are kept in %s and delivered by: explorer resume %s",
@@ -97,6 +101,17 @@ class MlflowTracker:
             )
             self._projection = Projection(space, runs)
         return self._projection
+
+
+def _upload_s(space: SearchSpace) -> float:
+    """Seconds that the front's checkpoints may take to be copied and uploaded as models."""
+    from explorer.browse import Front
+
+    try:
+        files = {point.checkpoint for point in Front.load(space.folder).points}
+    except UserError:  # nothing was begun
+        return 0.0
+    return sum(file.stat().st_size for file in files if file.is_file()) / UPLOAD_BYTES_A_S
 
 
 def _event(record: Mapping[str, Any]) -> Event:
