@@ -190,7 +190,7 @@ def test_train_takes_the_stages_of_the_sweep_from_its_store(swept):
     ("arguments", "says"),
     [
         (["pick", "{sweep}", "--max-gflops", "0.0000001"], "the cheapest costs"),
-        (["predict", "{sweep}", "nothing.mp4"], "pick"),
+        (["predict", "{sweep}", "{video}"], "pick"),
         (["front", "no-such-sweep"], "no sweep"),
         (
             ["plan", "{yaml}", "--check", "-o", "recognition.rgb.checkpoint=no.pth"],
@@ -202,7 +202,7 @@ def test_train_takes_the_stages_of_the_sweep_from_its_store(swept):
     ],
 )
 def test_wrong_input_ends_with_exit_code_2_and_no_stack_trace(swept, arguments, says):
-    filled = [a.format(sweep=swept.sweep["folder"], yaml=swept.yaml) for a in arguments]
+    filled = [a.format(sweep=swept.sweep["folder"], yaml=swept.yaml, video=swept.folder / "new.mp4") for a in arguments]
     done = explorer(*filled, cwd=swept.folder, code=2)
     assert says in done.stderr
     assert "Traceback" not in done.stderr

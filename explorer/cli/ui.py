@@ -16,15 +16,17 @@ def command(
 ) -> None:
     """Start MLflow on this machine alone, with the store of the sweep, and open it there. Ctrl-C ends it."""
     from explorer.records import find_sweep
-    from explorer.tracking.server import serve
+    from explorer.tracking.server import Pages, serve
 
     folder = None if sweep is None else find_sweep(sweep)
 
-    def ready(address: str) -> None:
-        print(f"MLflow: {address}   (Ctrl-C ends it)", flush=True)
+    def ready(pages: Pages) -> None:
+        print(f"MLflow: {pages.sweep}   (Ctrl-C ends it)", flush=True)
+        if pages.table is not None:
+            print(f"trials: {pages.table}", flush=True)
         if not no_open:
             import webbrowser
 
-            webbrowser.open(address)
+            webbrowser.open(pages.sweep)
 
     serve(folder, port=port, on_ready=ready)

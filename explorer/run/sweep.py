@@ -90,11 +90,15 @@ def run_sweep(
         SweepFailed: no worker group came up, the disk is full, or not one trial succeeded.
     """
     named = baseline_chains(space) if chains is None else chains
+    begun = (space.folder / STUDY_FILE).exists()
+    if not begun:
+        _prepare_data(space, named)  # its errors, before there is a study
     space.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)
         stack.callback(book.close)
-        _prepare_data(space, named)  # its errors, before a trial counts
+        if begun:  # where another process runs it, that is said first
+            _prepare_data(space, named)
         (space.folder / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
         forget_stop(space.folder)
         stack.enter_context(signals_stop())

@@ -19,6 +19,7 @@ from explorer.search.reader import TrialRecord, read_study
 from explorer.spec.draws import default_point, random_point
 from explorer.spec.plan import chain
 from explorer.store import Store
+from explorer.tracking.columns import VIEW_TAG, first_columns
 from explorer.tracking.front_view import FrontView, note
 from explorer.tracking.origin import dataset_inputs, origin_tags
 from explorer.tracking.runs import NOTE, TRIAL_STATE, Number, Runs, RunState, Status
@@ -88,6 +89,8 @@ class Projection:
             self._runs.reopen(parent)
         described = {} if NOTE in parent.tags else {NOTE: note(self._space)}
         self._runs.write(parent, params=_flat(self._space.dump()), tags={**origin_tags(self._space), **described})
+        sites = self._space.load_system().sites(self._space.base_config())
+        self._runs.set_experiment_tag(VIEW_TAG, first_columns([site.name for site in sites], list(self._space.search)))
         self._running = True
         self._catch_up(event)
 

@@ -187,6 +187,10 @@ class Runs:
         """Set tags of a logged model."""
         self.client.set_logged_model_tags(model_id, dict(tags))
 
+    def set_experiment_tag(self, name: str, value: str) -> None:
+        """Of the experiment, which holds this sweep's runs alone unless another storage has a sweep of its name."""
+        self.client.set_experiment_tag(self.experiment_id, name, value)
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _experiment(self, name: str, artifacts: str | None) -> str:

@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.errors import NotFound, TrackingFailed, UserError
+from explorer.tracking.columns import table_page
 from explorer.tracking.runs import ROLE, SWEEP_ID
 from explorer.tracking.where import SQLITE, client_of, default_tracking, sweep_id, tracking_of
 
@@ -22,10 +24,18 @@ _UP_S = 180.0  # it takes 9 s on a quiet machine
 _STOP_S = 15.0
 
 
-def serve(sweep: Path | None, *, port: int, on_ready: Callable[[str], None]) -> None:
-    """Run the server until it is interrupted; ``on_ready`` gets the address of the sweep's page once it answers.
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """Addresses. ``sweep``: the sweep's own page, or all experiments. ``table``: its trials, with the columns that count."""
 
-    A sweep that is tracked on a server already needs none: then ``on_ready`` gets its page there, and that is all.
+    sweep: str
+    table: str | None
+
+
+def serve(sweep: Path | None, *, port: int, on_ready: Callable[[Pages], None]) -> None:
+    """Run the server until it is interrupted; ``on_ready`` gets the sweep's pages once it answers.
+
+    A sweep that is tracked on a server already needs none: then ``on_ready`` gets its pages there, and that is all.
 
     Raises:
         UserError: the sweep is not tracked, or the port is taken.
@@ -36,19 +46,19 @@ def serve(sweep: Path | None, *, port: int, on_ready: Callable[[str], None]) -> 
         raise UserError(
             f"{sweep} is not tracked (`tracking: none`): there is nothing to show; try `explorer front {sweep}`"
         )
-    page = _page(tracking, sweep)
     if not tracking.startswith(SQLITE):
-        on_ready(f"{tracking.rstrip('/')}/{page}")
+        on_ready(_pages(tracking, sweep, tracking.rstrip("/")))
         return
     chosen = port or _free_port()
     _check_free(chosen)
+    pages = _pages(tracking, sweep, f"http://{LOOPBACK}:{chosen}")  # before the server is up: it may make the database
     server = _start(tracking, chosen)
     # Also where the shell that put this into the background has it ignore Ctrl-C, and for whoever ends it by `kill`.
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, signal.default_int_handler)
     try:
         _wait(server, chosen)
-        on_ready(f"http://{LOOPBACK}:{chosen}/{page}")
+        on_ready(pages)
         server.wait()
     except KeyboardInterrupt:
         pass
@@ -56,16 +66,17 @@ def serve(sweep: Path | None, *, port: int, on_ready: Callable[[str], None]) -> 
         _stop(server)
 
 
-def _page(tracking: str, sweep: Path | None) -> str:
-    """Where in MLflow's pages the sweep is: its run if there is one, else all experiments."""
+def _pages(tracking: str, sweep: Path | None, server: str) -> Pages:
+    """Where in MLflow's pages the sweep is: its run if there is one, else its experiment."""
     if sweep is None:
-        return ""
+        return Pages(sweep=f"{server}/", table=None)
     client = client_of(tracking)  # creates the database in order, should it not be there yet
     for experiment in client.search_experiments(filter_string=f"name = '{sweep.absolute().name}'"):
         condition = f"tags.`{SWEEP_ID}` = '{sweep_id(sweep)}' and tags.`{ROLE}` = 'sweep'"
+        page = f"#/experiments/{experiment.experiment_id}"
         for run in client.search_runs([experiment.experiment_id], condition, max_results=1):
-            return f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
-        return f"#/experiments/{experiment.experiment_id}"
+            page = f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
+        return Pages(sweep=f"{server}/{page}", table=f"{server}/{table_page(experiment.experiment_id)}")
     raise NotFound(
         f"MLflow knows nothing of {sweep} yet; look again when the sweep has begun, or `explorer front {sweep}`"
     )

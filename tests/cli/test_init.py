@@ -36,7 +36,7 @@ def test_a_folder_of_class_folders_becomes_a_manifest_and_a_space_that_checks(cl
     assert {video.split for video in manifest.videos} == {"train", "val", "test"}
     space = load_space("videos.yaml")
     assert (space.name, space.base_config().data.modalities) == ("videos", ("rgb", "audio"))
-    assert set(space.search) == {"lambda.rgb", "lambda.audio", "temperature.initial"}
+    assert set(space.search) == {"lambda.rgb", "lambda.audio", "temperature.initial", "policy.conditioning"}
     assert run(["plan", "videos.yaml"]) == 0
     assert "warning" not in capsys.readouterr().out
     verbs = [command.split()[:3] for command in begun["next"]]

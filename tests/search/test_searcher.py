@@ -116,7 +116,8 @@ def test_a_real_tuner_runs_the_study_to_its_budget(tmp_path: Path, monkeypatch: 
     import ray
     from ray import tune
 
-    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False)
+    # local: without an address Ray joins whatever cluster another test has begun on this machine
+    ray.init("local", num_cpus=2, include_dashboard=False, configure_logging=False)
     try:
         search = searcher(tmp_path, trials=6, limit=2)
         tuner = tune.Tuner(

@@ -22,6 +22,7 @@ from explorer.errors import UserError
 from explorer.report.trade_offs import sentences
 from explorer.run.events import Event, Kind
 from explorer.tracking import MlflowTracker
+from explorer.tracking.columns import VIEW_TAG, table_page
 from explorer.tracking.runs import Runs
 from explorer.tracking.server import serve
 from explorer.tracking.where import tracking_uri
@@ -420,6 +421,11 @@ def test_ui_serves_the_sweep_on_loopback_and_other_sweeps_may_track_to_it(finish
         address = ui.stdout.readline().split()[1]
         run_id = finished.parent.info.run_id
         assert address == f"http://127.0.0.1:{port}/#/experiments/{finished.experiment.experiment_id}/runs/{run_id}"
+        experiment = finished.experiment
+        assert ui.stdout.readline().split()[1].endswith(f"/{table_page(experiment.experiment_id)}")
+        columns = json.loads(experiment.tags[VIEW_TAG])["selectedColumns"]
+        assert columns[:2] == ["metrics.`accuracy`", "metrics.`gflops`"]
+        assert {f"params.`{path}`" for path in finished_space.search} < set(columns)
         page = f"http://127.0.0.1:{port}/get-artifact?path=front.html&run_uuid={run_id}"
         with urllib.request.urlopen(page, timeout=120) as answer:
             assert b"<html" in answer.read(4000).lower()

@@ -83,8 +83,8 @@ def test_a_video_gets_the_same_decisions_whatever_batch_it_is_in(model, stage):
         index_B=batch.index_B[3:5],
     )
     where = context(stage, "recognition")
-    whole = _decisions(model, batch, where, segment_keys(batch, where.noise))
-    alone = _decisions(model, part, where, segment_keys(part, where.noise))
+    whole = _decisions(model, CONFIG, batch, where, segment_keys(batch, where.noise))
+    alone = _decisions(model, CONFIG, part, where, segment_keys(part, where.noise))
     assert torch.equal(whole[3:5], alone)
     assert 0 < whole.mean() < 1
 
@@ -94,9 +94,8 @@ def test_random_training_draws_a_fair_coin(model):
 
     batch = random_batch(CONFIG, videos=300, segments=3)
     where = context("random_both", "recognition")
-    assert _decisions(model, batch, where, segment_keys(batch, where.noise)).mean().item() == pytest.approx(
-        0.5, abs=0.04
-    )
+    use_BSM = _decisions(model, CONFIG, batch, where, segment_keys(batch, where.noise))
+    assert use_BSM.mean().item() == pytest.approx(0.5, abs=0.04)
 
 
 def test_initial_weights_of_a_net_do_not_depend_on_the_other_nets():
