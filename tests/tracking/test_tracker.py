@@ -350,6 +350,8 @@ def test_records_of_a_locked_database_are_spooled_and_delivered_by_the_next_proc
         spooled = (space.folder / "tracking.spool").read_text().splitlines()
         assert [json.loads(line)["sequence"] for line in spooled] == list(range(1, len(spooled) + 1))
         other.rollback()
+    tracker._outbox._thread.join(120)  # its process would be gone; here its last call ends now that the lock is
+    assert not tracker._outbox._thread.is_alive()
     tree = track(space)
     assert set(tree.trials) == {0, 1, 2}
     assert {run.info.status for run in tree.runs} == {"FINISHED"}
