@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.real_sweep import RealSweep
 from tests.tour import Tour
 
 pytestmark = pytest.mark.ray
@@ -115,16 +114,7 @@ def test_front_pick_and_predict_agree_on_one_video(swept):
 def test_the_first_trial_is_conditioned_and_its_pick_takes_a_budget_when_it_runs(swept):
     from explorer import api
 
-    storage = Path(swept.sweep["folder"]).parent  # nets and warm-up are the finished sweep's
-    changes = ["start_with=conditioned", "name=conditioned", f"storage={storage}", "baselines=[unimodal]"]
-    space = api.load_space(swept.yaml, [*changes, "budget.trials=2", "sampler=random"])
-    space.folder.mkdir()
-    (space.folder / "space.yaml").write_text(space.to_yaml())
-    sweep = RealSweep(space)
-    while sweep.trial():
-        pass
-    sweep.end()
-    front = api.Front.load(space.folder)
+    front = api.Front.load(swept.sweep["folder"])
     conditioned = [c for c in front.candidates if "lambda.rgb" in c.point.knobs]
     assert 0 in {c.trial for c in conditioned}
     assert {c.trial for c in front.candidates} == {0, 1}
