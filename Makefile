@@ -45,6 +45,7 @@ test: check
 
 # A hundred random kills of everything that a sweep consists of: half an hour.
 soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m benchmarks.chaos --kills 100 --json
 
 clean:

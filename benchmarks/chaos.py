@@ -59,6 +59,7 @@ class Result:
     fronts_identical: bool = True
     lost: int = 0
     duplicated: int = 0
+    twice: list[str] = field(default_factory=list)  # names of what was counted as duplicated in tracking
     left_behind: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -276,7 +277,8 @@ def check(sweep: Disturbed, place: Place, expected: str, result: Result) -> None
     result.fronts_identical &= front_of(sweep.folder) == expected
     result.left_behind += [f"{sweep.folder.name}: {thing}" for thing in left_behind(sweep.folder)]
     doubled, running = tracked(sweep, place)
-    result.duplicated += doubled
+    result.duplicated += len(doubled)
+    result.twice += doubled
     result.left_behind += [f"{sweep.folder.name}: run {name} is RUNNING" for name in running]
 
 
@@ -299,8 +301,8 @@ def left_behind(folder: Path) -> list[str]:
     return [*processes(), *alive, *groups, *(str(file.relative_to(folder.parent)) for file in files)]
 
 
-def tracked(sweep: Disturbed, place: Place) -> tuple[int, list[str]]:
-    """How many runs and metric values there are twice, and which runs say that they are RUNNING."""
+def tracked(sweep: Disturbed, place: Place) -> tuple[list[str], list[str]]:
+    """Which runs and metric values there are twice, and which runs say that they are RUNNING."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=place.server.uri if place.server else f"sqlite:///{sweep.yaml.parent}/mlflow.db")
@@ -310,13 +312,14 @@ def tracked(sweep: Disturbed, place: Place) -> tuple[int, list[str]]:
     names = Counter(
         (r.data.tags.get("explorer.role"), r.data.tags.get("trial_id"), r.data.tags.get("stage_key")) for r in runs
     )
-    doubled = sum(count - 1 for count in names.values())
+    doubled = [f"run {name}" for name, count in names.items() for _ in range(count - 1)]
     for run in runs:
         for metric in run.data.metrics:
             if metric == "front.points":  # told again at each end
                 continue
             steps = [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
-            doubled += len(steps) - len(set(steps))
+            twice = [step for step, count in Counter(steps).items() if count > 1]
+            doubled += [f"{run.info.run_name}: {metric} at step {step}" for step in twice]
     return doubled, [str(run.info.run_name) for run in runs if run.info.status == "RUNNING"]
 
 

@@ -48,6 +48,7 @@ class Projection:
         self._shown: dict[tuple[str, str], set[int]] = {}  # epochs written by this process, by run and stage key
         self._front = FrontView(space, runs)
         self._load = SystemMetrics()
+        self._load_step: int | None = None  # of the last sample; None: not asked of the server yet
         self._running = False
         self._dataset: list[Any] | None = None
         self._handlers: dict[Kind, Callable[[Event], None]] = {
@@ -191,7 +192,7 @@ class Projection:
         if not self._owners(str(event.key), str(event.stage)):
             self._flush()
             state = self._stage_run(event)
-            self._runs.write(state, numbers=self._final_numbers(str(event.key), _ms(event)))
+            self._runs.write(state, numbers=self._final_numbers(state, str(event.key), _ms(event)))
             self._log_data(state, str(event.key))
             self._runs.end(state, "FINISHED", time_ms=_ms(event))
 
@@ -224,10 +225,12 @@ class Projection:
             if epoch not in shown
             for number in _numbers(metrics, step=epoch, time_ms=time_ms, prefix=prefix)
         ]
-        self._runs.write(state, numbers=[*numbers, *([] if prefix else self._final_numbers(key, time_ms))])
+        self._runs.write(state, numbers=[*numbers, *([] if prefix else self._final_numbers(state, key, time_ms))])
 
-    def _final_numbers(self, key: str, time_ms: int) -> list[Number]:
-        """Accuracy and cost of a stored stage's last measured epoch, at default knobs."""
+    def _final_numbers(self, state: RunState, key: str, time_ms: int) -> list[Number]:
+        """Accuracy and cost of a stored stage's last measured epoch, at default knobs; none where the run has them."""
+        if "accuracy" in state.metrics:  # an earlier process wrote them, and died before it could end the run
+            return []
         defaults = [point for point in self._store.points(key) if point["selection"] == "default"]
         if not defaults:
             return []
@@ -278,8 +281,9 @@ class Projection:
             if stage in self._of_trial:
                 self._fill_stage(state, key, prefix=f"{stage}/", time_ms=time_ms)
         last = list(self._chains[number].values())[-1:]
-        columns = [n for key in last for n in self._final_numbers(key, time_ms) if n.name not in values]
-        numbers = [*_numbers(values, step=0, time_ms=time_ms), *columns]
+        columns = [n for key in last for n in self._final_numbers(state, key, time_ms) if n.name not in values]
+        told = [] if "accuracy" in state.metrics else _numbers(values, step=0, time_ms=time_ms)
+        numbers = [*told, *columns]
         self._runs.write(state, numbers=numbers, tags={TRIAL_STATE: "complete"})
         for key in last:
             self._log_data(state, key)
@@ -312,9 +316,12 @@ class Projection:
         values = self._load.sample() if self._running else {}
         if values:
             parent, now = self._runs.parent(), int(time.time() * 1000)
-            # Seconds since the run began: goes on rising when the sweep is resumed.
-            step = max(0, now - (parent.start_ms or now)) // 1000
-            self._runs.write(parent, numbers=_numbers(values, step=step, time_ms=now))
+            if self._load_step is None:
+                known = [name for name in values if name in parent.metrics]
+                self._load_step = max((max(self._runs.steps(parent, name), default=-1) for name in known[:1]), default=-1)
+            # Seconds since the run began: goes on rising when the sweep is resumed, whatever the clock says.
+            self._load_step = max(self._load_step + 1, (now - (parent.start_ms or now)) // 1000)
+            self._runs.write(parent, numbers=_numbers(values, step=self._load_step, time_ms=now))
 
     def _flush(self) -> None:
         """Write the metrics that were held back so that many go in one call."""

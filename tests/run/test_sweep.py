@@ -108,14 +108,13 @@ def test_finished_sweep_trains_nothing_and_a_larger_budget_continues_it(finished
 def test_a_plateau_ends_a_sweep_whose_last_trials_added_nothing(finished: Finished, tmp_path: Path) -> None:
     shutil.copytree(finished.space.storage, tmp_path, dirs_exist_ok=True)
     space = toy(tmp_path, "budget={plateau: 1}", "baselines=[unimodal]", ONE_GROUP, HALF)
-    chain = read_study(space.folder / "study.journal")[0].attrs["chain"]
     with closing(StudyBook(space.folder / "study.journal", search_of(space))) as study:
-        asked = study.ask(lambda params: chain)  # stages that are there
+        asked = study.ask()
         assert asked is not None
         study.tell(asked.number, {"accuracy": 0.0, "gflops": 1e3})
-    idle = Recorder()
-    assert run_sweep(space, observers=[idle]).trials == {"complete": 5}
-    assert [event.kind for event in idle.events] == [Kind.SWEEP_STARTED, Kind.SWEEP_ENDED]
+    recorder = Recorder()
+    assert run_sweep(space, observers=[recorder]).trials == {"complete": 5}
+    assert not recorder.of(Kind.TRIAL_STARTED)  # what the told trial's stages lack is trained, no further trial is asked
 
 
 def test_changed_space_is_refused_by_the_name_of_what_changed(finished: Finished) -> None:
