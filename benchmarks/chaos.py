@@ -315,7 +315,7 @@ def tracked(sweep: Disturbed, place: Place) -> tuple[list[str], list[str]]:
     doubled = [f"run {name}" for name, count in names.items() for _ in range(count - 1)]
     for run in runs:
         for metric in run.data.metrics:
-            if metric == "front.points":  # told again at each end
+            if metric.startswith("front."):  # of each model of the run, and front.points at each end
                 continue
             steps = [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
             twice = [step for step, count in Counter(steps).items() if count > 1]
