@@ -114,8 +114,8 @@ class StudyBook:
             if self._changed() and all(trial.state == TrialState.WAITING for trial in self._all()):
                 path.unlink()  # it was given up before its first trial: nothing is lost
                 self._open()
+            self._earlier = self._known_earlier()  # first: where it is refused, the study must not remember this search
             self._check_identity()
-            self._earlier = self._known_earlier()
             self._unfinished = collections.deque(t.number for t in self._all() if t.state == TrialState.RUNNING)
             if not self._all():
                 for point in _distinct(search.first_points):

@@ -77,3 +77,14 @@ def test_a_warm_sampler_proposes_by_its_model_at_once_and_the_same_after_resumin
     again.close()
     resumed = book(runs / "again", earlier=list, constraints=[CHEAP])  # the study keeps what it began with
     assert resumed.ask_again(0) == first.params
+
+
+def test_a_refused_warm_start_leaves_nothing_that_refuses_its_correction(runs: Path) -> None:
+    def refused() -> list[dict[str, Any]]:
+        raise UserError("warm_start: no such sweep")
+
+    (runs / "new").mkdir()
+    with pytest.raises(UserError):
+        book(runs / "new", earlier=refused, identity={"warm_start": ["oldd"]})
+    corrected = book(runs / "new", earlier=lambda: found(runs, DIMENSIONS), identity={"warm_start": ["old"]})
+    assert corrected.ask() is not None
