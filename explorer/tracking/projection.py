@@ -22,7 +22,7 @@ from explorer.store import Store
 from explorer.tracking.columns import VIEW_TAG, first_columns
 from explorer.tracking.front_view import FrontView, note
 from explorer.tracking.origin import dataset_inputs, origin_tags
-from explorer.tracking.runs import NOTE, TRIAL_STATE, Number, Runs, RunState, Status
+from explorer.tracking.runs import CHAIN, NOTE, TRIAL_STATE, Number, Runs, RunState, Status
 from explorer.tracking.system_metrics import SystemMetrics
 from trainables.contract import CostTable
 
@@ -41,7 +41,8 @@ class Projection:
         self._runs = runs
         self._store = Store(space.store_folder)
         self._of_trial = _reached_by_search(space)
-        self._chains: dict[int, Mapping[str, str]] = {}
+        self._chains: dict[int, Mapping[str, str]] = {}  # of trials
+        self._went_on = False
         self._open_trials: set[int] = set()
         self._jobs: dict[str, Mapping[str, Any]] = {}
         self._pending: dict[str, tuple[RunState, list[Number]]] = {}
@@ -72,6 +73,8 @@ class Projection:
         """Write what ``events`` say. After an error, give the same events again."""
         self._pending.clear()
         try:
+            if not self._went_on:
+                self._go_on(events)
             for event in events:
                 handler = self._handlers.get(event.kind)
                 if handler is not None:
@@ -81,6 +84,20 @@ class Projection:
         except Exception:
             self._runs.forget()
             raise
+
+    def _go_on(self, events: Sequence[Event]) -> None:
+        """Learn which stages belong to which trial from the runs that are there.
+
+        An earlier process that was killed may have delivered the start of a trial and left its epochs in the spool: they
+        belong to that trial's run, not to runs of their own.
+        """
+        self._runs.parent(time_ms=_ms(events[0]))
+        for (role, identifier), state in self._runs.children().items():
+            if role == "trial" and CHAIN in state.tags:
+                self._chains[int(identifier)] = json.loads(state.tags[CHAIN])
+                if state.status == "RUNNING":
+                    self._open_trials.add(int(identifier))
+        self._went_on = True
 
     # --- the sweep ----------------------------------------------------------------------------------------------------
 
@@ -263,7 +280,7 @@ class Projection:
         self._chains[number] = keys
         self._open_trials.add(number)
         state = self._trial_run(number, time_ms)
-        self._runs.write(state, params=params, tags={TRIAL_STATE: "running", "chain": json.dumps(keys)})
+        self._runs.write(state, params=params, tags={TRIAL_STATE: "running", CHAIN: json.dumps(keys)})
         return state
 
     def _trial_started(self, event: Event) -> None:

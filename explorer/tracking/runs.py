@@ -27,6 +27,7 @@ SWEEP = "sweep"
 SWEEP_ID = "sweep.id"
 IDENTIFIER: dict[Role, str] = {"sweep": SWEEP_ID, "stage": "stage_key", "trial": "trial_id"}
 TRIAL_STATE = "trial.state"
+CHAIN = "chain"  # of a trial: its stage keys by stage, as JSON
 ON_FRONT = "front"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"

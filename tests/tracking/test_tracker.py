@@ -23,9 +23,10 @@ from explorer.report.trade_offs import sentences
 from explorer.run.events import Event, Kind
 from explorer.tracking import MlflowTracker
 from explorer.tracking.columns import VIEW_TAG, table_page
+from explorer.tracking.projection import Projection
 from explorer.tracking.runs import Runs
 from explorer.tracking.server import serve
-from explorer.tracking.where import tracking_uri
+from explorer.tracking.where import sweep_id, tracking_uri
 from tests.report.real_sweep import RealSweep, toy_space, train_real_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -312,6 +313,31 @@ def test_killed_sweep_goes_on_without_duplicates_or_runs_left_running(space):
         assert sorted(tree.steps(run, "joint/val.accuracy")) == [0, 1, 2, 3]
         assert sorted(tree.steps(run, "finetune/val.accuracy")) == [1]
     assert len(tree.stages) == 4
+
+
+@pytest.mark.parametrize("kind", [Kind.STAGE_STARTED, Kind.STAGE_EPOCH, Kind.STAGE_FINISHED])
+def test_what_a_killed_process_left_of_a_trial_goes_to_the_run_of_the_trial(space, kind):
+    """The process dies just before its n-th delivery: the start of the trial has arrived, its epochs lie in the spool."""
+    events: list[Event] = []
+    sweep = RealSweep(space, events.append)
+    sweep.start()
+    sweep.trial()
+    sweep.book.close()
+    joint = [event for event in events if event.stage == "joint"]
+    cut = events.index(next(event for event in joint if event.kind is kind))
+    uri = tracking_uri(space)
+    for part in (events[:cut], events[cut:]):
+        _projection(space, uri).apply(part)
+    tree = Tree(uri)
+    assert set(tree.stages) == {"warmup"}
+    assert sorted(tree.steps(tree.trials[0], "joint/val.accuracy")) == [0, 1, 2, 3]
+    assert tree.trials[0].info.status == "FINISHED"
+
+
+def _projection(space, uri: str) -> Projection:
+    """What a new process has at first: nothing but the server."""
+    runs = Runs(uri=uri, experiment=space.name, name=space.name, sweep_id=sweep_id(space.folder), artifacts=None)
+    return Projection(space, runs)
 
 
 def _has_running_trial(uri: str) -> bool:
