@@ -10,7 +10,9 @@ import ray
 from ray import tune
 
 from explorer.errors import StageFailed
+from explorer.fronts import OperatingPoint, front
 from explorer.run.jobs import Outcome, State
+from explorer.search.book import REACHED
 from explorer.search.searcher import REASON, TRIAL_ATTRS, TRIAL_STATE
 from explorer.spec.plan import chain
 from explorer.spec.space import SearchSpace
@@ -28,6 +30,8 @@ def run_trial(config: Mapping[str, Any], *, space: SearchSpace, queue: Any) -> N
     try:
         jobs = chain(space, config["params"])
         result: dict[str, Any] = {**_measured(space, jobs, queue, config["number"]), TRIAL_STATE: "COMPLETE"}
+        if space.conditioning() is not None:
+            result[TRIAL_ATTRS] = json.dumps({REACHED: reached(space, jobs)})
     except Exception as error:
         message = str(error) if isinstance(error, StageFailed) else f"{type(error).__name__}: {error}"
         result = {TRIAL_STATE: "FAIL", TRIAL_ATTRS: json.dumps({REASON: message})}
@@ -49,6 +53,17 @@ def measure(space: SearchSpace, last: StageJob) -> dict[str, float]:
         raise StageFailed(f"stage {last.stage} was trained but not measured: it has no operating point")
     val = max(points, key=lambda point: point["epoch"])["val"]
     return {"accuracy": val["accuracy"], "gflops": val["gflops"]["full"]}
+
+
+def reached(space: SearchSpace, jobs: Sequence[StageJob]) -> dict[str, list[Any]]:
+    """The front of a trial's own points, on validation: accuracy, GFLOPs by the full convention and knobs of each."""
+    store = Store(space.store_folder)
+    points = front(OperatingPoint.from_dict(raw) for job in jobs for raw in store.points(job.key))
+    return {
+        "accuracy_P": [point.val.accuracy for point in points],
+        "gflops_P": [point.val.gflops["full"] for point in points],
+        "knobs_P": [dict(point.knobs) for point in points],
+    }
 
 
 def _measured(space: SearchSpace, jobs: Sequence[StageJob], queue: Any, number: int) -> dict[str, float]:

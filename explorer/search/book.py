@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import fcntl
-import itertools
 import math
 import os
 import socket
@@ -39,6 +38,7 @@ Params = Mapping[str, Value]
 CHAIN = "chain"  # {stage: key}
 KNEW = "knew"  # {"trials": how many there were when it was asked, "running": which of them had not ended}
 REASON = "reason"  # why it failed
+REACHED = "reached"  # its own front, for ``focus``
 # User attributes of the study.
 IDENTITY = "identity"
 BASELINES = "baselines"  # {name: {stage: key}}
@@ -66,6 +66,9 @@ class Search:
     is resumed; a change of it is refused by name. ``canonical`` maps points that give the same trial to one of them: only that
     one is tried.
 
+    ``focus``: parameters that are settled for the next trial, from the complete trials that it may know, in order of number, and
+    the parameters of those that run; it gives way where all in its focus has been tried.
+
     ``lag``: trial n is proposed from the trials up to n - lag, exactly: it waits until all of them have ended, and whether
     a later one has ended makes no difference. None = from whatever is known.
     """
@@ -80,6 +83,7 @@ class Search:
     earlier: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # called once, when the study is made
     identity: Mapping[str, Any] | None = None
     canonical: Callable[[Params], Params] = dict
+    focus: Callable[[Sequence[FrozenTrial], Sequence[Params]], Params] = lambda complete, running: {}
     lag: int | None = None
 
     @property
@@ -260,15 +264,21 @@ class StudyBook:
         size = _points(self.search.search)
         if size is not None and len(tried) >= size:
             return None
-        attempts = itertools.chain(
-            (self._propose(replace(known, attempt=attempt)) for attempt in range(_ATTEMPTS)),
-            (propose_random(replace(known, attempt=_ATTEMPTS + attempt)) for attempt in range(_RANDOM_ATTEMPTS)),
-        )
-        for proposal in attempts:
-            params = self.search.canonical(proposal.params)
-            if _identity(params) not in tried:
-                return replace(proposal, params=params)
+        complete = [trial for trial in known.trials if trial.state == TrialState.COMPLETE and trial.number >= 0]
+        running = [queued_params(trial) for trial in known.trials if trial.state == TrialState.RUNNING]
+        settled = self.search.focus(complete, running)
+        for focused in (settled, {}) if settled else ({},):
+            for proposal in self._proposals(known):
+                params = self.search.canonical({**proposal.params, **focused})
+                if _identity(params) not in tried:
+                    return replace(proposal, params=params)
         return None
+
+    def _proposals(self, known: Known) -> Iterator[Proposal]:
+        for attempt in range(_ATTEMPTS):
+            yield self._propose(replace(known, attempt=attempt))
+        for attempt in range(_RANDOM_ATTEMPTS):
+            yield propose_random(replace(known, attempt=_ATTEMPTS + attempt))
 
     # --- tell ---------------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from explorer.search.book import Search
+from explorer.search.book import REACHED, Params, Search
+from explorer.search.focus import Reached, focus
 from explorer.spec.check import FILE_PATHS
 from explorer.spec.draws import default_point
 from explorer.spec.fields import leaf_paths, value_at
 from explorer.spec.space import SearchSpace
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 def search_of(space: SearchSpace) -> Search:
@@ -30,6 +35,7 @@ def search_of(space: SearchSpace) -> Search:
         earlier=lambda: _earlier(space),
         identity=identity(space),
         canonical=space.canonical,
+        focus=_focus(space),
         lag=space.resources.groups if space.order == "strict" else None,
     )
 
@@ -42,6 +48,19 @@ def _first_points(space: SearchSpace) -> list[dict[str, Any]]:
         independent = {found.field: found.off} if found and set(point) & set(found.covers) else {}
         points.append(dict(space.canonical({**default, **independent, **point})))
     return points
+
+
+def _focus(space: SearchSpace) -> Callable[[Sequence[FrozenTrial], Sequence[Params]], Params]:
+    """Which kind of trial comes next, where there are conditioned ones."""
+    found = space.conditioning()
+    if found is None:
+        return lambda complete, running: {}
+
+    def settled(complete: Sequence[FrozenTrial], running: Sequence[Params]) -> Params:
+        measured = [(trial.params, trial.user_attrs[REACHED]) for trial in complete if REACHED in trial.user_attrs]
+        return focus(found, space.search, [Reached(params=params, **reached) for params, reached in measured], running)
+
+    return settled
 
 
 def _earlier(space: SearchSpace) -> list[dict[str, Any]]:

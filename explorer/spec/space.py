@@ -112,7 +112,7 @@ class SearchSpace(_Frozen):
     configuration's. ``warm_start``: earlier sweeps (name or folder) whose finished trials the sampler knows from the start.
     ``storage`` and the manifest are absolute, whatever the YAML said, so that it means the same in every process.
     ``start_with`` conditioned: the first trial is one that serves every value of the fields that its system can condition on
-    (AdaMML: the lambdas), and whether a later trial is conditioned too is searched.
+    (AdaMML: the lambdas), and the search says when an independent one is worth it (``explorer/search/focus.py``).
     ``order`` strict: with g groups, trial n is proposed from the trials up to n - g, exactly, so that the sweep ends with the
     same front however often it was interrupted.
     """
