@@ -186,6 +186,7 @@ while (asked := study.ask(lambda params: {"joint": "key"})) is not None:
 """
 
 
+@pytest.mark.kills
 @pytest.mark.parametrize("delay_s", [0.0, 0.031, 0.083])
 def test_a_killed_process_loses_nothing(tmp_path: Path, delay_s: float) -> None:
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE)

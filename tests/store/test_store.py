@@ -184,6 +184,7 @@ def writers_of(folder: Path) -> set[bytes]:
     return {bytes([byte]) for file in folder.glob("*.bin") for byte in file.read_bytes()}
 
 
+@pytest.mark.kills
 def test_a_publisher_killed_at_any_moment_leaves_no_half_checkpoint(tmp_path: Path) -> None:
     draw = random.Random(0)
     files = 60  # many, so that a kill often falls between two of them

@@ -291,6 +291,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.kills
 def test_killed_sweep_goes_on_without_duplicates_or_runs_left_running(space):
     process = subprocess.Popen(
         [sys.executable, "-c", _KILLED, space.storage], cwd=ROOT, stdout=subprocess.PIPE, text=True

@@ -61,6 +61,7 @@ def die_in_the_middle(name: str, clips: str, root: str, cache: str, steps: str) 
     run(Path(root), "killed", Path(cache), jobs["joint"], lambda report: True)
 
 
+@pytest.mark.kills
 @pytest.mark.parametrize("name", ["toy", "adamml"])
 def test_a_process_killed_twice_within_an_epoch_goes_on_to_the_bits_of_one_that_was_not(
     name, tmp_path, clips, media_cache
