@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from trainables.contract import StageJob
 
 
+_AT_ONCE_S = 5.0  # what tracking may take where a person waits for the end; the rest stays in its spool
+
+
 def run_tracked(
     space: SearchSpace,
     *,
@@ -28,11 +31,16 @@ def run_tracked(
 
     with mirrored(space.folder):
         tracker = MlflowTracker(space)
+        patience_s: float | None = None
         try:
             result = run_sweep(space, chains=chains, observers=[*observers, tracker], address=address)
+            patience_s = _AT_ONCE_S if result.at_once else None
+        except KeyboardInterrupt:
+            patience_s = _AT_ONCE_S
+            raise
         finally:
-            tracker.close()
-        if front_files:
+            tracker.close(patience_s)
+        if front_files and not result.at_once:
             _write_front(space)
     return result
 

@@ -64,8 +64,12 @@ def run_and_show(
 
     if not as_json:
         print(f"sweep {space.name}: reading the data and starting Ray; the first stage takes some seconds to appear", flush=True)
-    with nullcontext() if as_json else display() as shown:
-        result = sweep(space, observers=[] if shown is None else [shown], address=address)
+    try:
+        with nullcontext() if as_json else display() as shown:
+            result = sweep(space, observers=[] if shown is None else [shown], address=address)
+    except KeyboardInterrupt:  # before the first stage could be asked for, or while the last things were written
+        print(f"sweep {space.name} interrupted; the same command goes on with it", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(json.dumps({**_as_json(space, result), **(more or {})}))
     else:
@@ -91,6 +95,7 @@ def _submit(space: SearchSpace, address: str, *, detach: bool, as_json: bool) ->
 
 def _as_json(space: SearchSpace, result: SweepResult) -> dict[str, object]:
     from explorer.browse import Front
+    from explorer.tracking.where import tracking_uri, without_password
 
     return {
         "sweep": result.name,
@@ -98,7 +103,7 @@ def _as_json(space: SearchSpace, result: SweepResult) -> dict[str, object]:
         "state": result.state,
         "trials": result.trials,
         "seconds": round(result.seconds, 2),
-        "tracking": space.tracking,
+        "tracking": without_password(tracking_uri(space)),
         "front": Front.load(result.folder).to_json(),
     }
 
@@ -109,6 +114,7 @@ def _print(space: SearchSpace, result: SweepResult) -> None:
     from explorer.browse import Front
     from explorer.report.tables import front_table
     from explorer.run.news import duration
+    from explorer.tracking.where import tracking_uri
 
     console = Console()
     front = Front.load(result.folder)
@@ -119,8 +125,10 @@ def _print(space: SearchSpace, result: SweepResult) -> None:
     page = result.folder / "front.html"
     if page.is_file():
         print(f"  front   open {page} in a browser, or: explorer front {result.folder}")
-    if space.tracking not in ("", "none"):
+    if tracking_uri(space):
         print(f"  MLflow  explorer ui {result.folder}")
-    print(f"  pick    explorer pick {result.folder} --max-gflops BUDGET")
+    if front.points:
+        print(f"  pick    explorer pick {result.folder} --max-gflops BUDGET")
     if result.state == "interrupted":
-        print(f"  resume  explorer resume {result.folder}", file=sys.stderr)
+        again = " (the epochs that ran are trained again)" if result.at_once else ""
+        print(f"  resume  explorer resume {result.folder}{again}", file=sys.stderr)

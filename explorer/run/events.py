@@ -23,7 +23,7 @@ class Kind(StrEnum):
     # epochs}}, elapsed_s; own_epochs {stage: epochs that each further trial trains for itself}
     SWEEP_STARTED = "sweep_started"
     SWEEP_STOPPING = "sweep_stopping"  # grace_s: interrupted, and waiting so long (None: as long as it takes) for epochs to end
-    SWEEP_ENDED = "sweep_ended"  # state: finished | interrupted | failed
+    SWEEP_ENDED = "sweep_ended"  # state: finished | interrupted | failed; at_once, if so
 
     STAGE_SUBMITTED = "stage_submitted"  # job: dict of the StageJob; once for each key
     STAGE_REUSED = "stage_reused"  # job: the store already had it when it was first asked for: nothing to train

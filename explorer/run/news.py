@@ -48,8 +48,8 @@ def news(event: Event) -> str | None:
             again = f", going on after {duration(data['elapsed_s'])}" if data["elapsed_s"] else ""
             return f"sweep {data['name']} started with {data['slots']} worker group(s){again}"
         case Kind.SWEEP_STOPPING:
-            wait = "may finish" if data["grace_s"] is None else f"get {data['grace_s']:.0f} s to finish"
-            return f"stopping: running epochs {wait}; Ctrl-C (again) leaves at once"
+            wait = "finish first" if data["grace_s"] is None else f"get {data['grace_s']:.0f} s to finish"
+            return f"stopping: running epochs {wait}; Ctrl-C (once more) ends the sweep at once, without them"
         case Kind.STAGE_FINISHED:
             return f"stage {event.stage} finished in {data['seconds']:.1f} s"
         case Kind.STAGE_RETRIED:
@@ -68,7 +68,7 @@ def news(event: Event) -> str | None:
         case Kind.GROUP_LOST:
             return f"the worker group of {data['slot']} died and starts again"
         case Kind.SWEEP_ENDED:
-            return f"sweep {data['state']}"
+            return f"sweep {data['state']}{' at once, without its running epochs' * data.get('at_once', False)}"
     return None
 
 

@@ -167,6 +167,9 @@ class Progress:
 
     def _on_sweep_ended(self, event: Event) -> None:
         self.state, self.ended = event.data["state"], event.time
+        for stage in self._stages.values():
+            if stage.state == "running":
+                stage.state = "interrupted"
         if self.trials["running"]:  # they run again when the sweep goes on
             self.trials["interrupted"] = self.trials.pop("running")
 

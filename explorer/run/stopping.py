@@ -16,11 +16,15 @@ TERMINATED_GRACE_S = 20.0  # whoever sends SIGTERM sends SIGKILL some 30 s later
 
 
 class Stopped(KeyboardInterrupt):
-    """The sweep is to stop in order. ``grace_s``: how long running epochs may take to end; None = as long as they take."""
+    """The sweep is to stop in order. ``grace_s``: how long running epochs may take to end; None = as long as they take.
 
-    def __init__(self, grace_s: float | None) -> None:
+    ``again``: it was told so before; it is to end at once.
+    """
+
+    def __init__(self, grace_s: float | None, *, again: bool = False) -> None:
         super().__init__()
         self.grace_s = grace_s
+        self.again = again
 
 
 def request_stop(folder: Path) -> None:
@@ -51,21 +55,46 @@ def wait_until_stopped(folder: Path) -> None:
         time.sleep(_LOOK_S)
 
 
+class Signals:
+    """What Ctrl-C and SIGTERM do: they raise :class:`Stopped`, the first one at a moment that suits the sweep."""
+
+    def __init__(self) -> None:
+        self._holding = False
+        self._first: Stopped | None = None
+
+    def on_signal(self, signum: int, frame: FrameType | None) -> None:
+        grace_s = TERMINATED_GRACE_S if signum == signal.SIGTERM else None
+        stop = Stopped(grace_s, again=self._first is not None)
+        if self._holding and not stop.again:
+            self._first = stop
+            return
+        self._first = self._first or stop
+        raise stop
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The first signal waits for the end of this: an event is told to all or to none. A second one waits for nothing."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._first is not None:
+            raise self._first
+
+
 @contextmanager
-def signals_stop() -> Iterator[None]:
+def signals_stop() -> Iterator[Signals]:
     """Ctrl-C and SIGTERM (a scheduler's or a container's end) raise :class:`Stopped`. Ray's own handler aborts the process.
 
     Only the main thread may set handlers; elsewhere nothing is changed.
     """
+    signals = Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield signals
         return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise Stopped(TERMINATED_GRACE_S if signum == signal.SIGTERM else None)
-
-    with _handling(signal.SIGTERM, stop), _handling(signal.SIGINT, stop):
-        yield
+    with _handling(signal.SIGTERM, signals.on_signal), _handling(signal.SIGINT, signals.on_signal):
+        yield signals
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from explorer.run.ledger import Ledger, own_epochs
 from explorer.run.news import log_to
 from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
 from explorer.run.recovery import Recovery
-from explorer.run.stopping import Stopped, forget_stop, signals_ignored, signals_stop, stop_requested
+from explorer.run.stopping import Signals, Stopped, forget_stop, signals_ignored, signals_stop, stop_requested
 from explorer.search.book import BASELINES, StudyBook
 from explorer.search.from_space import search_of
 from explorer.search.reader import read_study
@@ -51,6 +51,7 @@ _CHAIN_PRIORITY = 10**9  # after the trials: they fill the gaps
 _PUMP_S = 0.5
 _MAX_FAILED_STARTS = 3  # a group whose process never came up in so many attempts never will
 _LEAVE_S = 20.0  # how long groups without work may take to end
+_AT_ONCE_S = 2.0  # how long the queue may take to answer where nothing else is waited for
 _LOOK_S = 2.0  # how often the cluster's nodes are counted
 # Told once in a run of the driver; a queue whose process died may tell again what it got no answer to.
 _ONCE = (Kind.TRIAL_STARTED, Kind.TRIAL_FINISHED, Kind.TRIAL_FAILED, Kind.CHAIN_FINISHED, Kind.CHAIN_FAILED)
@@ -60,7 +61,8 @@ _ONCE = (Kind.TRIAL_STARTED, Kind.TRIAL_FINISHED, Kind.TRIAL_FAILED, Kind.CHAIN_
 class SweepResult:
     """How a run of a sweep ended. ``trials``: number of trials by state, of the whole sweep.
 
-    States: complete, pruned, failed; ``interrupted`` ones are run again when the sweep goes on.
+    States: complete, pruned, failed; ``interrupted`` ones are run again when the sweep goes on. ``at_once``: running epochs
+    were not waited for.
     """
 
     name: str
@@ -68,6 +70,7 @@ class SweepResult:
     state: str  # finished | interrupted
     trials: dict[str, int]
     seconds: float
+    at_once: bool = False
 
 
 def run_sweep(
@@ -132,15 +135,15 @@ class _Sweep:
         self._looked = 0.0
         self._broken: str | None = None
         self._full: str | None = None  # why nothing more can be written
-        self._leave_at_once = False
+        self._at_once = False
+        self._signals = Signals()
         self._queue: Any = None
         book.set_attr(BASELINES, self._ledger.named_keys())
 
     def run(self, stack: ExitStack, address: str | None) -> SweepResult:
         if self._nothing_to_do():
-            told = {Kind.SWEEP_STARTED: self._plan(0), Kind.SWEEP_ENDED: {"state": "finished"}}
-            now = time.time()
-            self._deliver([Event(sequence=n, time=now, kind=k, data=d) for n, (k, d) in enumerate(told.items(), 1)])
+            self._tell(Kind.SWEEP_STARTED, self._plan(0))
+            self._tell(Kind.SWEEP_ENDED, {"state": "finished"})
             return self._result("finished")
         for left in self._space.folder.glob(f"{_SCRATCH}*"):  # of a driver that was killed: the study's lock is ours
             shutil.rmtree(left, ignore_errors=True)
@@ -151,7 +154,7 @@ class _Sweep:
         from explorer.run import groups, queue_actor, tuning  # noqa: F401
 
         nodes = stack.enter_context(cluster(address))
-        stack.enter_context(signals_stop())  # Ray has put its own handlers there
+        self._signals = stack.enter_context(signals_stop())  # Ray has put its own handlers there
         return self._result(self._run_on(nodes, scratch))
 
     def _run_on(self, nodes: Sequence[Node], scratch: Path) -> str:
@@ -183,9 +186,9 @@ class _Sweep:
         except KeyboardInterrupt as stop:
             state = "interrupted"
             try:
-                self._stop(stop.grace_s if isinstance(stop, Stopped) else None, searcher, tuning, groups)
-            except KeyboardInterrupt:  # once more: leave at once; only the epochs that run now are lost
-                self._leave_at_once = True
+                self._stop(stop if isinstance(stop, Stopped) else Stopped(None), searcher, tuning, groups)
+            except KeyboardInterrupt:  # once more: only the epochs that run now are lost
+                self._at_once = True
         finally:
             with signals_ignored():
                 self._end(state, groups)
@@ -213,8 +216,9 @@ class _Sweep:
 
         while tuning.is_alive() or self._chains.open:
             try:
-                self._pump(_PUMP_S)
-                self._follow_cluster(groups, searcher)
+                with self._signals.held():
+                    self._pump(_PUMP_S)
+                    self._follow_cluster(groups, searcher)
             except ray.exceptions.RayError as error:
                 raise SweepFailed(f"the queue of stages is lost, run the sweep again to go on: {error}") from error
             lost = self._broken or groups.all_lost
@@ -240,7 +244,8 @@ class _Sweep:
         """Hand on what happened. Whether anything did."""
         import ray
 
-        events: list[Event] | None = ray.get(self._queue.events.remote(self._recovery.sequence, timeout_s))
+        asked = self._queue.events.remote(self._recovery.sequence, timeout_s)
+        events: list[Event] | None = ray.get(asked, timeout=_AT_ONCE_S if self._at_once else None)
         if events is None:
             _log.warning("the queue's process died; another one goes on")
             ray.get(self._queue.open.remote(self._recovery.known()))
@@ -285,30 +290,32 @@ class _Sweep:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _stop(self, grace_s: float | None, searcher: SweepSearcher, tuning: Tuning, groups: WorkerGroups) -> None:
+    def _stop(self, stop: Stopped, searcher: SweepSearcher, tuning: Tuning, groups: WorkerGroups) -> None:
         """Stop in order: no more trials, running stages end at their next epoch. What was running runs again later."""
         import ray
 
         searcher.interrupted = True
-        self._note(Kind.SWEEP_STOPPING, {"grace_s": grace_s})
+        if stop.again:
+            raise stop
+        self._note(Kind.SWEEP_STOPPING, {"grace_s": stop.grace_s})
         ray.get(self._queue.close.remote())
-        deadline = math.inf if grace_s is None else time.monotonic() + grace_s
+        deadline = math.inf if stop.grace_s is None else time.monotonic() + stop.grace_s
         while (tuning.is_alive() or not groups.have_left(0.0)) and time.monotonic() < deadline:
             self._pump(_PUMP_S)
 
     def _end(self, state: str, groups: WorkerGroups) -> None:
         import ray
 
-        deadline = time.monotonic() + (0.0 if self._leave_at_once else _LEAVE_S)
+        deadline = time.monotonic() + (0.0 if self._at_once else _LEAVE_S)
         try:
-            ray.get(self._queue.close.remote())
+            ray.get(self._queue.close.remote(), timeout=_AT_ONCE_S if self._at_once else None)
             while not groups.have_left(0.0) and time.monotonic() < deadline:
                 self._pump(_PUMP_S)  # a worker is not answered before its event was read
-            self._note(Kind.SWEEP_ENDED, {"state": state})
-            while self._pump(0.0):
+            while self._pump(0.0) and not self._at_once:
                 pass
         except ray.exceptions.RayError:
             _log.warning("Ray ended before the sweep's last events were read; nothing that was trained is lost")
+        self._tell(Kind.SWEEP_ENDED, {"state": state} | ({"at_once": True} if self._at_once else {}))
 
     def _result(self, state: str) -> SweepResult:
         names = {"FAIL": "failed"} | ({"RUNNING": "interrupted"} if state == "interrupted" else {})
@@ -317,9 +324,13 @@ class _Sweep:
         self._write_progress()
         if state == "finished" and trials.get("failed") and not trials.get("complete"):
             raise SweepFailed(f"not one of {trials['failed']} trials succeeded; {self._first_reason()}")
-        seconds = time.time() - self._began
         return SweepResult(
-            name=self._space.name, folder=self._space.folder, state=state, trials=trials, seconds=seconds
+            name=self._space.name,
+            folder=self._space.folder,
+            state=state,
+            trials=trials,
+            seconds=time.time() - self._began,
+            at_once=self._at_once,
         )
 
     def _first_reason(self) -> str:
@@ -359,6 +370,10 @@ class _Sweep:
 
     def _note(self, kind: Kind, data: dict[str, Any]) -> None:
         self._queue.note.remote(kind, None, data)  # answered when this thread has read it: it must not wait
+
+    def _tell(self, kind: Kind, data: dict[str, Any]) -> None:
+        """Not through the queue: before it is asked for events, or after."""
+        self._deliver([Event(sequence=self._recovery.sequence + 1, time=time.time(), kind=kind, data=data)])
 
     def _write_progress(self) -> None:
         self._written = time.time()

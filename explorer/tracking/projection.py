@@ -151,7 +151,7 @@ class Projection:
         self._open_trials.clear()
         self._write_load()
         self._running = False
-        self._front.refresh(final=True)
+        self._front.refresh(final=not event.data.get("at_once"))  # uploading models takes a while
         status = _STATUS.get(str(event.data.get("state", "finished")), "FAILED")
         self._runs.end(self._runs.parent(), status, time_ms=_ms(event))
 

@@ -1,13 +1,16 @@
-"""Toy sweeps for the tests of this folder, and a listener."""
+"""Toy sweeps for the tests of this folder, a listener, and waiting for processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from explorer.run.events import Event, Kind
 from explorer.spec.load import load_space
 from explorer.spec.space import SearchSpace
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def toy(storage: Path, *overrides: str) -> SearchSpace:
@@ -28,3 +31,18 @@ class Recorder:
 
     def of(self, kind: Kind, stage: str | None = None) -> list[Event]:
         return [e for e in self.events if e.kind is kind and stage in (None, e.stage)]
+
+
+def wait_for_end(processes: Mapping[int, str], *, seconds: float) -> None:
+    """Wait until none of ``processes`` (id -> command line) is left."""
+    deadline = time.monotonic() + seconds
+    while left := [name for pid, name in processes.items() if _cmdline(pid) == name]:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.2)
+
+
+def _cmdline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""

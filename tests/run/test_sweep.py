@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,11 +26,10 @@ from explorer.search.from_space import search_of
 from explorer.search.reader import read_study, read_study_attrs
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
-from tests.run.sweeps import Recorder, toy
+from tests.run.sweeps import ROOT, Recorder, toy, wait_for_end
 
 pytestmark = pytest.mark.ray
 
-ROOT = Path(__file__).resolve().parents[2]
 ONE_GROUP = "resources.groups=1"
 HALF = "resources.cpus_per_worker=0.5"  # so that it fits a machine with one core
 
@@ -187,12 +185,12 @@ def test_killed_then_interrupted_sweep_is_finished_by_running_it_again(tmp_path:
 
     children = _run_until(command, "1 trials", signal.SIGKILL)
     first = completed(space)
-    _wait_for_end({pid: name for pid, name in children.items() if "RayTrainWorker" in name}, seconds=30)
+    wait_for_end({pid: name for pid, name in children.items() if "RayTrainWorker" in name}, seconds=30)
     assert sweep_status(space.folder).state == "killed"
 
     children = _run_until(command, "1 trials", signal.SIGINT)
     second = completed(space)
-    _wait_for_end(children, seconds=2)
+    wait_for_end(children, seconds=2)
     status = sweep_status(space.folder)
     assert (status.state, status.trials["interrupted"]) == ("interrupted", 1)
     assert len(first) < len(second) < 6
@@ -213,7 +211,7 @@ import sys
 from pathlib import Path
 from explorer.run.events import Kind
 from explorer.run.sweep import SweepResult, run_sweep
-from tests.run.sweeps import Recorder, toy
+from tests.run.sweeps import ROOT, Recorder, toy, wait_for_end
 
 finished = 0
 def tell(event):
@@ -240,19 +238,3 @@ def _run_until(command: list[str], line: str, how: signal.Signals) -> dict[int, 
         driver.send_signal(how)
         driver.stdout.read()
     return children
-
-
-def _wait_for_end(processes: dict[int, str], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while left := {
-        pid for pid in processes if Path(f"/proc/{pid}/cmdline").exists() and _cmdline(pid) == processes[pid]
-    }:
-        assert time.monotonic() < deadline, f"still running: {[processes[pid] for pid in left]}"
-        time.sleep(0.2)
-
-
-def _cmdline(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
