@@ -67,4 +67,5 @@ def command(
         print(f"Networks: {picked.latency_ms:.4g} ms a video on this machine, at the rates on validation.")
     print(f"Checkpoint, knobs and model card: {picked.folder}")
     if picked.registered is not None:
-        print(f"Registered: {picked.registered.uri} (version {picked.registered.version}) at {picked.registered.tracking}")
+        place = picked.registered.to_json()["tracking"]
+        print(f"Registered: {picked.registered.uri} (version {picked.registered.version}) at {place}")

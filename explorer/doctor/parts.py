@@ -65,11 +65,13 @@ def mlflow(settings: Settings) -> Finding:
     import logging
 
     from explorer.tracking.probe import probe_store
+    from explorer.tracking.where import without_password
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # making a database is told in many lines
     if settings.tracking == "none":
         return Finding.ok("switched off (tracking: none)")
     tracking = settings.tracking
+    shown = without_password(tracking)
     file = Path(tracking.removeprefix("sqlite:///"))
     try:
         if tracking.startswith("sqlite:///") and not file.exists():  # nothing is left where there was nothing
@@ -80,8 +82,9 @@ def mlflow(settings: Settings) -> Finding:
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         remedy = "check `tracking` and MLFLOW_TRACKING_URI, and that the server runs; tracking: none does without"
-        return Finding.problem(f"{tracking}: {said[0]}", remedy, "\n".join(said))
-    return Finding.ok(f"{tracking}: a run was written and taken away")
+        said = [line.replace(tracking, shown) for line in said]
+        return Finding.problem(f"{shown}: {said[0]}", remedy, "\n".join(said))
+    return Finding.ok(f"{shown}: a run was written and taken away")
 
 
 def ray(settings: Settings) -> Finding:

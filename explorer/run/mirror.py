@@ -57,7 +57,8 @@ class FolderMirror:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in self._remote.names(self._folder.name):
-            content = None if name in _LOCAL else self._remote.read(self._name(name))
+            ours = name not in _LOCAL and not name.startswith(".")  # nobody sends those; ".." would lead out of the folder
+            content = self._remote.read(self._name(name)) if ours else None
             if content is not None:
                 (self._folder / name).write_bytes(content)
 

@@ -11,7 +11,7 @@ import search_spaces
 from explorer.errors import NotFound, SpecError
 from explorer.spec.check import Checker
 from explorer.spec.fields import with_value
-from explorer.spec.space import SearchSpace
+from explorer.spec.space import SearchSpace, has_password
 from explorer.spec.text import Marks, Place, Problem, parse, parse_value
 from explorer.store.remote import local_root
 
@@ -92,7 +92,9 @@ def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(storage, str) and "://" not in storage:
         full["storage"] = str(Path(storage).expanduser().absolute())
     tracking = full.get("tracking") or os.environ.get("MLFLOW_TRACKING_URI")
-    if tracking is None:
+    if not full.get("tracking") and has_password(tracking or ""):
+        full["tracking"] = ""  # it stays in the environment, where it is looked for again
+    elif tracking is None:
         full["tracking"] = f"sqlite:///{local_root(str(full['storage']))}/mlflow.db"
     elif isinstance(tracking, str) and tracking.startswith("sqlite:///") and not tracking.startswith("sqlite:////"):
         full["tracking"] = f"sqlite:///{Path(tracking.removeprefix('sqlite:///')).absolute()}"

@@ -82,6 +82,21 @@ def _name(value: Any) -> Any:
     return value
 
 
+def has_password(uri: str) -> bool:
+    """Whether an address of a server or database holds one."""
+    return bool(re.match(r"[^/]*://[^/@]*:[^/]*@", uri))
+
+
+def _tracking(value: Any) -> Any:
+    if isinstance(value, str) and has_password(value):
+        shown = re.sub(r"://[^/]*@", "://***@", value)
+        raise ValueError(
+            f"must hold no password, as it is kept in the sweep's folder and shown in MLflow; found {shown!r}; leave it out "
+            "and set MLFLOW_TRACKING_URI, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    return value
+
+
 def _objective(value: Any, metric: str) -> str | None:
     if metric not in METRICS:
         return f"unknown objective {metric!r}; allowed: {', '.join(f'{m}: {d}' for m, d in METRICS.items())}"
@@ -135,7 +150,7 @@ class SearchSpace(_Frozen):
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"
-    tracking: str = ""
+    tracking: Annotated[str, BeforeValidator(_tracking)] = ""
     seed: int = Field(default=0, ge=0, lt=2**31)
 
     @property

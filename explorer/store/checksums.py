@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 CHECKSUMS = "checksums.json"  # {file relative to the folder: {"sha256": hex, "bytes": n}}
 
@@ -24,13 +24,22 @@ def checksums(folder: Path) -> dict[str, dict[str, str | int]]:
 
 
 def broken_files(folder: Path, *, only: str | None = None) -> tuple[str, ...]:
-    """The files (or ``only`` that one) which are not as ``checksums.json`` says; that file itself if it is no JSON."""
+    """The files (or ``only`` that one) which are not as ``checksums.json`` says; that file itself if it is no JSON.
+
+    A name that leads out of the folder is broken, whatever it names.
+    """
     try:
         sums = json.loads((folder / CHECKSUMS).read_bytes())
         wanted = {name: sums[name] for name in ([only] if only else sums)}
-        return tuple(name for name, expected in wanted.items() if not _is_whole(folder / name, expected))
+        return tuple(name for name, expected in wanted.items() if not (is_inside(name) and _is_whole(folder / name, expected)))
     except (OSError, ValueError, KeyError, TypeError):
         return (CHECKSUMS,)
+
+
+def is_inside(name: str) -> bool:
+    """Whether ``name``, taken from a storage that others may write, stays in the folder that it is relative to."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:

@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from explorer.store.checksums import CHECKSUMS, broken_files, checksums
+from explorer.store.checksums import CHECKSUMS, broken_files, checksums, is_inside
 from explorer.store.remote import Remote
 
 _STORE, _DATA, _WORK, _BROKEN = "store", "store/.data", "store/.work", "store/.broken"
@@ -55,10 +55,12 @@ class Exchange:
         if marker is None:
             return False
         try:
-            for name in marker["files"]:
+            whole = all(map(is_inside, marker["files"]))
+            for name in marker["files"] if whole else ():
                 self._remote.fetch(f"{marker['at']}/{name}", folder / name)
-            (folder / CHECKSUMS).write_text(json.dumps(marker["files"], indent=1, sort_keys=True))
-            whole = not broken_files(folder)
+            if whole:
+                (folder / CHECKSUMS).write_text(json.dumps(marker["files"], indent=1, sort_keys=True))
+                whole = not broken_files(folder)
         except FileNotFoundError:
             whole = False
         if not whole:
@@ -100,6 +102,8 @@ class Exchange:
         state = f"{_WORK}/{self._area}/{key}"
         kept = self._remote.read_json(f"{state}.json")
         if kept is None or ((folder / KEPT).is_file() and (folder / KEPT).read_text() == kept["id"]):
+            return
+        if not all(map(is_inside, kept["files"])):
             return
         aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         try:

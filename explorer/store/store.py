@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from explorer.errors import CheckpointMissing
+from explorer.errors import CheckpointMissing, UserError
 from explorer.store.checksums import CHECKSUMS, broken_files, fingerprint, fsync_folder, write_checksums
 from explorer.store.exchange import Exchange
 from explorer.store.remote import Remote
@@ -200,5 +200,7 @@ def _renamed(folder: Path, final: Path) -> bool:
 
 
 def _checked(key: str) -> str:
-    assert key and not key.startswith(".") and "/" not in key, f"not a stage key: {key!r}"
+    """Keys come from a study, which others may write: none may lead out of the store."""
+    if not key or key.startswith(".") or "/" in key:
+        raise UserError(f"a stage key must be letters, digits and '-', got {key!r}: the sweep's study was altered; restore it")
     return key

@@ -52,7 +52,7 @@ class Registered:
             "version": self.version,
             "alias": self.alias,
             "uri": self.uri,
-            "tracking": self.tracking,
+            "tracking": without_password(self.tracking),
             "created": self.created,
         }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from explorer.errors import NotFound, TrackingFailed, UserError
 from explorer.tracking.columns import table_page
 from explorer.tracking.runs import ROLE, SWEEP_ID
-from explorer.tracking.where import SQLITE, client_of, default_tracking, sweep_id, tracking_of
+from explorer.tracking.where import SQLITE, client_of, default_tracking, sweep_id, tracking_of, without_user
 
 LOOPBACK = "127.0.0.1"
 _UP_S = 180.0  # it takes 9 s on a quiet machine
@@ -47,7 +47,7 @@ def serve(sweep: Path | None, *, port: int, on_ready: Callable[[Pages], None]) -
             f"{sweep} is not tracked (`tracking: none`): there is nothing to show; try `explorer front {sweep}`"
         )
     if not tracking.startswith(SQLITE):
-        on_ready(_pages(tracking, sweep, tracking.rstrip("/")))
+        on_ready(_pages(tracking, sweep, without_user(tracking).rstrip("/")))
         return
     chosen = port or _free_port()
     _check_free(chosen)
@@ -71,7 +71,8 @@ def _pages(tracking: str, sweep: Path | None, server: str) -> Pages:
     if sweep is None:
         return Pages(sweep=f"{server}/", table=None)
     client = client_of(tracking)  # creates the database in order, should it not be there yet
-    for experiment in client.search_experiments(filter_string=f"name = '{sweep.absolute().name}'"):
+    experiment = client.get_experiment_by_name(sweep.absolute().name)
+    if experiment is not None and experiment.lifecycle_stage == "active":
         condition = f"tags.`{SWEEP_ID}` = '{sweep_id(sweep)}' and tags.`{ROLE}` = 'sweep'"
         page = f"#/experiments/{experiment.experiment_id}"
         for run in client.search_runs([experiment.experiment_id], condition, max_results=1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 from filelock import FileLock
 
-from explorer.errors import NotFound
+from explorer.errors import NotFound, UserError
 from explorer.records import RUNS, SPACE_FILE
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ SQLITE = "sqlite:///"
 DATABASE = "mlflow.db"
 ENVIRONMENT = "MLFLOW_TRACKING_URI"
 _ID_FILE = "tracking_id"
+_ID = re.compile(r"[0-9a-f]{32}")
 # Creating the database takes MLflow seconds and tells every migration of it.
 _CHATTY = ("alembic", "mlflow.store.db.utils")
 
@@ -77,7 +79,10 @@ def sweep_id(folder: Path) -> str:
         with suppress(FileExistsError):  # another process was faster: its id is whole, and counts
             os.link(aside, file)
         aside.unlink()
-    return file.read_text().strip()
+    found = file.read_text().strip()
+    if not _ID.fullmatch(found):  # it becomes part of conditions in MLflow's searches
+        raise UserError(f"{file} must hold 32 digits and letters a to f, got {found[:80]!r}; remove it, and new runs are begun")
+    return found
 
 
 def client_of(tracking: str) -> MlflowClient:
@@ -113,6 +118,11 @@ def without_password(uri: str) -> str:
     """``uri`` as it may be shown."""
     scheme, separator, rest = uri.partition("://")
     return f"{scheme}{separator}***@{rest.rpartition('@')[2]}" if "@" in rest else uri
+
+
+def without_user(uri: str) -> str:
+    """``uri`` as a browser may open it: the name and password are asked for there."""
+    return re.sub(r"://[^/]*@", "://", uri, count=1)
 
 
 def _on(uri: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from explorer.errors import NotFound, SpecError
 from explorer.spec import Budget, Choice, Log, SearchSpace, load_space
+from explorer.tracking.where import tracking_uri
 from tests.spec.fake import FakeConfig
 
 GOOD = """\
@@ -274,3 +275,15 @@ def test_first_points_must_name_searched_fields_and_lie_inside_their_dimensions(
 
 def test_a_plateau_is_a_budget(folder: Path) -> None:
     assert load(folder, GOOD.replace("{trials: 3}", "{plateau: 4}")).budget == Budget(plateau=4)
+
+
+def test_a_password_of_the_tracking_server_stays_in_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "https://me:pa:ss@host/mlflow"
+    (problem,) = problems(folder, GOOD, [f"tracking={secret}"])
+    assert "must hold no password" in problem and "'https://***@host/mlflow'" in problem and "MLFLOW_TRACKING_URI" in problem
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", secret)
+    space = load(folder, GOOD)
+    assert "pa:ss" not in space.to_yaml()
+    assert tracking_uri(space) == secret
+    for harmless in ("https://host:5000/", "http://me@host", "sqlite:////a:b@c/mlflow.db"):
+        assert load(folder, GOOD, [f"tracking={harmless}"]).tracking == harmless

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -118,3 +119,20 @@ def test_a_damaged_mirror_is_fetched_again(machine: Machine) -> None:
     assert here.stage_info(KEY) == {"stage": "joint"}
     shutil.rmtree(here.root)
     assert here.has(KEY)
+
+
+def test_names_that_lead_out_of_the_folder_are_not_followed(machine: Machine, object_store: str, tmp_path: Path) -> None:
+    here, there, store = machine("here"), machine("there"), remote(object_store)
+    here.publish(KEY, trained(here))
+    marker = store.read_json(f"store/{KEY}.json")
+    outside = {f"../../../../{name}": sums for name, sums in marker["files"].items()}
+    store.write(f"store/{KEY}.json", json.dumps({**marker, "files": outside}).encode())
+    assert not there.has(KEY)
+
+    here.work("half-0123").joinpath("resume.pt").write_bytes(b"epoch 1")
+    here.keep("half-0123")
+    kept = store.read_json("store/.work/sweep/half-0123.json")
+    outside = {"../../../../resume.pt": kept["files"]["resume.pt"]}
+    store.write("store/.work/sweep/half-0123.json", json.dumps({**kept, "files": outside}).encode())
+    assert not list(there.work("half-0123").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} <= {"here", "there", "mirrors"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.errors import CheckpointMissing
+from explorer.errors import CheckpointMissing, UserError
 from explorer.store import Store
 from explorer.store.checksums import CHECKSUMS, broken_files
 
@@ -217,3 +218,19 @@ def test_two_racing_publishers_leave_one_whole_checkpoint_a_key(tmp_path: Path) 
     assert all(store.has(key) for key in keys)
     assert all(len(writers_of(store.path(key))) == 1 for key in keys)
     assert not any((tmp_path / ".work").glob("*/*"))
+
+
+@pytest.mark.parametrize("key", ["", "..", ".work", "../elsewhere", "/etc"])
+def test_a_key_that_leads_out_of_the_store_is_refused(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UserError, match="a stage key must be"):
+        Store(tmp_path).has(key)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside", ""])
+def test_a_file_outside_of_the_checkpoint_makes_it_a_broken_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / "outside").write_bytes(b"x")
+    folder = tmp_path / "key"
+    folder.mkdir()
+    sums = {"sha256": hashlib.sha256(b"x").hexdigest(), "bytes": 1}
+    (folder / "checksums.json").write_text(json.dumps({name: sums}))
+    assert broken_files(folder) == (name,)

@@ -26,7 +26,7 @@ from explorer.tracking.columns import VIEW_TAG, table_page
 from explorer.tracking.projection import Projection
 from explorer.tracking.runs import Runs
 from explorer.tracking.server import serve
-from explorer.tracking.where import sweep_id, tracking_uri
+from explorer.tracking.where import sweep_id, tracking_uri, without_password, without_user
 from tests.report.real_sweep import RealSweep, toy_space, train_real_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -513,3 +513,15 @@ def test_two_processes_that_create_one_database_at_once_both_work(tmp_path):
     answers = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sorted(map(int, answers))[-1] == 3  # a, b and MLflow's own default
+
+
+def test_what_would_change_a_search_of_mlflow_is_no_sweeps_id(tmp_path):
+    (tmp_path / "tracking_id").write_text("' or tags.`a` != '")
+    with pytest.raises(UserError, match="must hold 32 digits"):
+        sweep_id(tmp_path)
+
+
+def test_passwords_are_not_shown():
+    uri = "https://me:secret@host:5000/mlflow"
+    assert without_password(uri) == "https://***@host:5000/mlflow"
+    assert without_user(uri) == "https://host:5000/mlflow"
