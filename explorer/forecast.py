@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from explorer.errors import UserError
 from explorer.run.cluster import BASE_GIB, GROUP_GIB, Node, Shape, slots
-from explorer.spec.fields import leaf_paths
 from explorer.spec.plan import baseline_chains, example_chains
 from explorer.spec.space import SearchSpace
 from trainables.contract import StageJob
 
 if TYPE_CHECKING:
-    from trainables.kit.engine.train import EpochReport
+    from explorer.calibration import Calibration
 
 _NODES = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)cpu(?:(\d+(?:\.\d+)?)gpu)?(?:(\d+(?:\.\d+)?)gib)?", re.IGNORECASE)
 _ROOMY_GIB = 2.0**20  # memory of a node whose memory nobody stated
@@ -41,6 +39,7 @@ class Forecast:
     makespan: float
     unit: str
     idle_share: float
+    measured: Calibration | None = None
 
 
 def parse_nodes(text: str) -> tuple[Node, ...]:
@@ -57,6 +56,8 @@ def parse_nodes(text: str) -> tuple[Node, ...]:
         count, cpus, gpus, memory = found.groups()
         node = Node(cpus=float(cpus), gpus=float(gpus or 0), memory_gib=float(memory) if memory else _ROOMY_GIB)
         nodes += [node] * int(count or 1)
+    if not nodes:
+        raise UserError(f"--nodes must name at least one node, such as 2x8cpu4gpu; got {text!r}")
     return tuple(nodes)
 
 
@@ -69,58 +70,44 @@ def this_machine() -> tuple[Node, ...]:
 
 
 def forecast(
-    space: SearchSpace, nodes: Sequence[Node], *, epoch_s: Mapping[str, float] | None = None
+    space: SearchSpace, nodes: Sequence[Node], *, measured: Calibration | None = None
 ) -> Forecast:
-    """What running ``space`` on ``nodes`` takes. ``epoch_s``: seconds an epoch, by stage, from :func:`calibrate`.
+    """What running ``space`` on ``nodes`` takes. ``measured``: how long stages take, from :func:`explorer.calibration.calibrate`.
 
     Raises:
         UserError: not one group fits on the nodes, or not as many as the space asks for.
     """
-    need = space.resources
-    shape = Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
+    need, shape = space.resources, shape_of(space)
     trials = list(example_chains(space))
     named = list(baseline_chains(space).values())
     groups = slots(shape, nodes, groups=need.groups, useful=len(trials) + len(named))
-    seconds = {job.key: _duration(job, epoch_s) for chain in (*trials, *named) for job in chain}
+    seconds = {job.key: _duration(job, measured) for chain in (*trials, *named) for job in chain}
     makespan, busy = _simulate(trials, named, seconds, groups)
     return Forecast(
+        measured=measured,
         groups=groups,
         ranks=need.workers,
         cpus=groups * need.workers * need.cpus_per_worker,
         gpus=groups * need.workers * need.gpus_per_worker,
         memory_gib=BASE_GIB + groups * need.workers * GROUP_GIB,
         makespan=makespan,
-        unit="epochs" if epoch_s is None else "seconds",
+        unit="epochs" if measured is None else "seconds",
         idle_share=1 - busy / (groups * makespan) if makespan else 0.0,
     )
 
 
-def calibrate(space: SearchSpace) -> dict[str, float]:
-    """Seconds an epoch takes here, by stage: every stage of the base configuration and its baselines trains one epoch.
-
-    Raises:
-        StageFailed: training went wrong.
-    """
-    from explorer.train import train
-
-    short = {path: 1 for path in leaf_paths(space.config) if path.startswith("stages.") and path.endswith(".epochs")}
-    config = space.configure(short).model_dump(mode="json", by_alias=True)
-    found: dict[str, float] = {}
-
-    def note(report: EpochReport) -> None:
-        found[report.stage] = report.seconds
-
-    with tempfile.TemporaryDirectory(prefix="calibrate-") as folder:
-        cache = Path(folder) / "cache"
-        if space.cache_folder.is_dir():
-            cache.symlink_to(space.cache_folder)  # what is decoded already is not decoded again
-        train(space.model_copy(update={"config": config, "storage": folder}), on_epoch=note)
-    return found
+def shape_of(space: SearchSpace) -> Shape:
+    """What one worker group of ``space`` needs."""
+    need = space.resources
+    return Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
 
 
-def _duration(job: StageJob, epoch_s: Mapping[str, float] | None) -> float:
+def _duration(job: StageJob, measured: Calibration | None) -> float:
     epochs = max(1, job.epochs)  # a stage that trains nothing is measured
-    return epochs * (1.0 if epoch_s is None else epoch_s.get(job.stage, 0.0))
+    if measured is None:
+        return epochs
+    of_stage = measured.stages[job.stage]
+    return epochs * of_stage.epoch_s + of_stage.rest_s
 
 
 def _simulate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -15,6 +16,7 @@ from explorer.errors import UserError
 
 if TYPE_CHECKING:
     from explorer.spec.space import SearchSpace
+    from trainables.contract import StageJob
     from trainables.kit.data.cache import ClipCache, Make
     from trainables.kit.data.forecast import Forecast
     from trainables.kit.data.hashing import Progress
@@ -102,6 +104,20 @@ def prepare(
         cache_bytes=sum(map(size_of, store.folders.values())) - (0 if clean else _packs_in(stale)),
         stale_bytes=stale_bytes,
     )
+
+
+def prepare_data(space: SearchSpace, named: Mapping[str, tuple[StageJob, ...]]) -> None:
+    """What a sweep does first: decode what the configurations of its trials and of the ``named`` chains read, each thing once.
+
+    Raises:
+        UserError: files do not decode.
+    """
+    system = space.load_system()
+    configs = [space.base_config()]
+    configs += [system.Config.model_validate(dict(jobs[-1].config)) for jobs in named.values()]
+    parts = {json.dumps(system.data_part(config), sort_keys=True, default=str): config for config in configs}
+    for config in parts.values():
+        system.prepare_data(config, space.cache_folder)
 
 
 def _stale(store: ClipCache, packs: Mapping[TrackName, tuple[str, ...]]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from explorer.calibration import Calibration
     from explorer.forecast import Forecast
     from explorer.spec.plan import PlanInfo, PlannedStage
     from explorer.spec.space import SearchSpace
@@ -38,7 +39,8 @@ def command(
     if as_json:
         print(json.dumps(_as_json(info, needs)))
         return
-    print(f"{_summary(loaded)}\n\n{_table(info, info.slots if needs is None else needs.groups)}")
+    measured = None if needs is None else needs.measured
+    print(f"{_summary(loaded)}\n\n{_table(info, info.slots if needs is None else needs.groups, measured)}")
     if needs is not None:
         print(_told(needs))
 
@@ -46,8 +48,7 @@ def command(
 def _needs(space: SearchSpace, nodes: str | None, *, calibrate: bool) -> Forecast | None:
     """None where no nodes are stated and nothing fits on this machine: the plan warns of it."""
     from explorer.errors import UserError
-    from explorer.forecast import calibrate as measure
-    from explorer.forecast import forecast, parse_nodes, this_machine
+    from explorer.forecast import forecast, parse_nodes, shape_of, this_machine
 
     stated = this_machine() if nodes is None else parse_nodes(nodes)
     try:
@@ -56,7 +57,11 @@ def _needs(space: SearchSpace, nodes: str | None, *, calibrate: bool) -> Forecas
         if nodes is not None:
             raise
         return None
-    return forecast(space, stated, epoch_s=measure(space) if calibrate else None)
+    if not calibrate:
+        return forecast(space, stated)
+    from explorer.calibration import calibrate as measure
+
+    return forecast(space, stated, measured=measure(space, threads=shape_of(space).threads))
 
 
 def _told(needs: Forecast) -> str:
@@ -64,11 +69,21 @@ def _told(needs: Forecast) -> str:
 
     gpus = f", {needs.gpus:g} GPU" if needs.gpus else ""
     ranks = f" of {needs.ranks} ranks" if needs.ranks > 1 else ""
-    time = f"about {duration(needs.makespan)}" if needs.unit == "seconds" else f"as long as {needs.makespan:g} epochs in a row"
-    return (
+    measured = needs.measured
+    time = f"as long as {needs.makespan:g} epochs in a row" if measured is None else f"about {duration(needs.makespan)}"
+    lines = [
         f"it needs {needs.cpus:g} CPU{gpus} and {needs.memory_gib:.1f} GiB beside the data for {needs.groups} group(s){ranks}; "
         f"{time}, the groups idle for {needs.idle_share:.0%} of it"
-    )
+    ]
+    if measured is not None:
+        quicker = "; a group's ranks share an epoch and take less" if needs.ranks > 1 else ""
+        lines.append(
+            f"measured now, on this machine ({measured.device}, {measured.threads} thread(s)), by one epoch of each stage in one "
+            f"process{quicker}; starting Ray, some 10 s, and nodes that are slower or busier than this one come on top"
+        )
+        if measured.prepare_s > 1:
+            lines.append(f"decoding the data took {duration(measured.prepare_s)}; it is kept, and the sweep does not do it again")
+    return "\n".join(lines)
 
 
 def _summary(space: SearchSpace) -> str:
@@ -88,14 +103,18 @@ def _summary(space: SearchSpace) -> str:
     return f"OK: {space.name}\n{told}"
 
 
-def _table(info: PlanInfo, groups: int) -> str:
+def _table(info: PlanInfo, groups: int, measured: Calibration | None) -> str:
     """One line for each stage's name, as its keys are of interest to programs only."""
-    rows = [("stage", "trainings", "shared by", "epochs", "passes")]
+    rows = [("stage", "trainings", "shared by", "epochs", "passes", *(("s an epoch", "s all") if measured else ()))]
     for name in dict.fromkeys(stage.name for stage in info.stages):
         same = [stage for stage in info.stages if stage.name == name]
         epochs = sum(stage.epochs for stage in same)
         passes = sum(stage.passes for stage in same)
-        rows.append((name, str(len(same)), _sharers(same), str(epochs), str(passes)))
+        times: tuple[str, ...] = ()
+        if measured is not None:
+            of_stage = measured.stages[name]
+            times = (f"{of_stage.epoch_s:.3g}", f"{epochs * of_stage.epoch_s + len(same) * of_stage.rest_s:.3g}")
+        rows.append((name, str(len(same)), _sharers(same), str(epochs), str(passes), *times))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     saved = f" ({info.passes_unshared / info.passes_total:.2f} x fewer)" if info.passes_total else ""

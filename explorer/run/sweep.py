@@ -7,7 +7,6 @@ run again under its name: a fresh Tuner over the same study, and stages taken fr
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import SweepFailed, UserError
+from explorer.prepare import prepare_data
 from explorer.records import SPACE_FILE, STUDY_FILE
 from explorer.run.chains import ChainWatch
 from explorer.run.cluster import Node, Shape, cluster, nodes_now, set_environment, slots
@@ -95,13 +95,13 @@ def run_sweep(
     named = baseline_chains(space) if chains is None else chains
     begun = (space.folder / STUDY_FILE).exists()
     if not begun:
-        _prepare_data(space, named)  # its errors, before there is a study
+        prepare_data(space, named)  # its errors, before there is a study
     space.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         book = StudyBook(space.folder / STUDY_FILE, search_of(space), trials=space.budget.trials)
         stack.callback(book.close)
         if begun:  # where another process runs it, that is said first
-            _prepare_data(space, named)
+            prepare_data(space, named)
         (space.folder / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
         forget_stop(space.folder)
         stack.enter_context(signals_stop())
@@ -384,13 +384,3 @@ class _Sweep:
 def _shape(space: SearchSpace) -> Shape:
     need = space.resources
     return Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)
-
-
-def _prepare_data(space: SearchSpace, named: Mapping[str, tuple[StageJob, ...]]) -> None:
-    """Decode what the trials' and the chains' configurations read. Those that read the same are prepared once."""
-    system = space.load_system()
-    configs = [space.base_config()]
-    configs += [system.Config.model_validate(dict(jobs[-1].config)) for jobs in named.values()]
-    parts = {json.dumps(system.data_part(config), sort_keys=True, default=str): config for config in configs}
-    for config in parts.values():
-        system.prepare_data(config, space.cache_folder)
