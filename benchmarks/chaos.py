@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -47,6 +48,8 @@ PROCESSES = {
 }
 KINDS = (*PROCESSES, "node", "driver", "tracking", "checkpoint")
 _PAUSE_S = (0.2, 3.0)  # between two kills, drawn
+_NODE_STARTS = 3
+_RESUMES = 5  # to deliver what a slow tracking server had no time to take
 _PATIENCE_S = 600.0  # for anything to happen at all
 
 
@@ -81,7 +84,13 @@ class Nodes:
     def kill_one(self, rng: random.Random) -> None:
         gone = self._others.pop(rng.randrange(len(self._others)))
         self._cluster.remove_node(gone, allow_graceful=False)
-        self._others.append(self._cluster.add_node(**self._node))
+        self._others.append(self._another())
+
+    def _another(self) -> Any:
+        for _ in range(_NODE_STARTS - 1):
+            with contextlib.suppress(Exception):  # Ray raises nothing more special where a node takes longer than its 30 s
+                return self._cluster.add_node(**self._node)
+        return self._cluster.add_node(**self._node)
 
     def close(self) -> None:
         import ray
@@ -186,8 +195,10 @@ class Disturbed:
                 result.kills[kind] = result.kills.get(kind, 0) + 1
 
     def finish(self) -> None:
-        """Let it end; go on with it where it was killed, or where a checkpoint was damaged after its end."""
-        while True:
+        """Let it end; go on with it where it was killed, where a checkpoint was damaged after its end, or where it says that
+        tracking records are left.
+        """
+        for _ in range(_RESUMES):
             self._wait(lambda: self._ended)
             if self._driver.returncode not in (0, -signal.SIGKILL):
                 raise SystemExit(f"a driver ended with {self._driver.returncode}:\n{self._log.read_text()[-4000:]}")
@@ -196,7 +207,7 @@ class Disturbed:
             again = self._place.explorer("resume", str(self.folder), log=self._log)
             self._driver, code = again, self._driver.returncode
             self._wait(lambda: self._ended)
-            if code == 0 == self._driver.returncode:
+            if code == 0 == self._driver.returncode and not any(self.folder.glob("tracking.spool*")):
                 return
 
     @property

@@ -34,6 +34,8 @@ _COSINE = ("stages.joint.recognition.schedule=cosine", "stages.joint.policy.sche
 RECIPE = ("gamma=0", "stages.joint.epochs=35", *_COSINE)
 WIDE = ("policy.conditioning=lambda", "policy.draws.rgb=[0.5, 64]", "policy.draws.audio=[0.125, 16]")
 NARROW = ("policy.draws.rgb=[0.1, 8]", "policy.draws.audio=[0.025, 2]")
+HIGH = ("policy.draws.rgb=[4, 100]", "policy.draws.audio=[2, 64]")
+UPPER = ("policy.draws.rgb=[2, 64]", "policy.draws.audio=[0.5, 16]")
 CONDITIONED = (*WIDE, *RECIPE)
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "film": CONDITIONED,
@@ -41,6 +43,9 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "one_lambda": (*CONDITIONED, "policy.draws.recognition=middle"),
     "unconditioned": RECIPE,
     "short": (*WIDE, "gamma=0"),
+    "high": ("policy.conditioning=lambda", *HIGH, *RECIPE),
+    "upper": ("policy.conditioning=lambda", *UPPER, *RECIPE),
+    "cool": (*CONDITIONED, "temperature.anneal.decay=0.94"),
     "narrow": ("policy.conditioning=lambda", *NARROW, *RECIPE),
     "narrow_gamma": ("policy.conditioning=lambda", *NARROW, *RECIPE, "gamma=0.5"),
 }
