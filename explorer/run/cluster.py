@@ -9,7 +9,7 @@ import socket
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,7 @@ def _start(address: str, dashboard: bool) -> None:
     if address != "local":
         require_answer(address)
         try:
-            if _asks_for_token(address):
-                send_token()
+            _authenticate(address)
             ray.init(address, **quiet)
         except (ConnectionError, ValueError) as error:
             raise UserError(f"--address must be that of a running Ray cluster, got {address} ({error})") from error
@@ -149,6 +148,7 @@ def _start(address: str, dashboard: bool) -> None:
         try:
             with _same_imports():
                 ray.init(**local, **quiet)
+            close_token(Path.home() / ".ray" / "auth_token")
             return
         except Exception as error:
             ray.shutdown()
@@ -162,26 +162,67 @@ def send_token() -> None:
     """Have Ray send the token of this user, if there is one. Clients do not do so by default."""
     if "RAY_AUTH_MODE" in os.environ:
         return
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+    from ray._raylet import Config  # type: ignore[attr-defined]
 
-    if AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+    if _token():
         os.environ["RAY_AUTH_MODE"] = "token"
         Config.initialize("")  # Ray has read the variable when it was imported
 
 
-def _asks_for_token(address: str) -> bool:
-    """Whether the cluster at ``address`` refuses who sends none. A driver that asks for tokens itself, in a cluster that has
-    none, is not answered by it: its actors are taken for abandoned and end.
+def close_token(file: Path) -> None:
+    """Make a token readable for its owner alone. Ray 2.60 leaves it readable for all, and who has it runs code as its owner."""
+    with suppress(OSError):
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+
+
+def token_refused(address: str) -> UserError:
+    """What to say where the cluster at ``address`` refuses this user: which token it got from where, never the token."""
+    mode = os.environ.get("RAY_AUTH_MODE", "token")
+    source = "RAY_AUTH_TOKEN" if "RAY_AUTH_TOKEN" in os.environ else os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
+    remedy = "copy the head's ~/.ray/auth_token to this user's (chmod 600), or set RAY_AUTH_TOKEN_PATH to a file that holds it"
+    if mode != "token":
+        got, remedy = f"none, as RAY_AUTH_MODE is {mode}", "unset RAY_AUTH_MODE"
+    else:
+        got = f"a wrong one from {source}" if _token() else "none"
+    return UserError(f"the cluster at {address} asks for its token, got {got}; {remedy}")
+
+
+def _token() -> str:
+    """The token of this user; empty if there is none."""
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+    from ray.exceptions import AuthenticationError
+
+    try:
+        return str(AuthenticationTokenLoader.instance().get_raw_token(ignore_auth_mode=True) or "")
+    except AuthenticationError:
+        return ""
+
+
+def _authenticate(address: str) -> None:
+    """Send a token to the cluster at ``address`` if it refuses who sends none, and only then: a driver that asks for tokens
+    itself, in a cluster that has none, is not answered by it; its actors are taken for abandoned and end.
+
+    Raises:
+        UserError: it refuses this user's token too. Ray would try for half a minute, and say that nothing answers.
     """
-    import grpc
     from ray._private.services import canonicalize_bootstrap_address
 
     found = canonicalize_bootstrap_address(address)
-    if found is None:
-        return False
-    with grpc.insecure_channel(found) as channel:
+    if found is None or not _refuses(found, None):
+        return
+    send_token()
+    if os.environ.get("RAY_AUTH_MODE") != "token" or not _token() or _refuses(found, _token()):
+        raise token_refused(address)
+
+
+def _refuses(address: str, token: str | None) -> bool:
+    import grpc
+
+    metadata = None if token is None else (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(address) as channel:
         try:
-            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=_ANSWER_S)
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=_ANSWER_S, metadata=metadata)
         except grpc.RpcError as error:
             return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
     return False

@@ -19,7 +19,7 @@ from typing import Any
 
 from explorer.errors import SweepFailed, UserError
 from explorer.records import SPACE_FILE
-from explorer.run.cluster import send_token
+from explorer.run.cluster import send_token, token_refused
 from explorer.run.status import JOB_FILE
 from explorer.spec.space import SearchSpace
 
@@ -131,12 +131,15 @@ def follow_job(address: str, job: str, write: Callable[[str], object]) -> bool:
 
 def _client(address: str) -> Any:
     send_token()
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise token_refused(address) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(

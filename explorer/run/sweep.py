@@ -37,7 +37,7 @@ from explorer.spec.plan import baseline_chains
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
 from trainables.contract import StageJob
-from trainables.kit.engine.files import write_json
+from trainables.kit.engine.files import write_json, write_whole
 
 if TYPE_CHECKING:
     from explorer.run.groups import WorkerGroups
@@ -102,7 +102,7 @@ def run_sweep(
         stack.callback(book.close)
         if begun:  # where another process runs it, that is said first
             prepare_data(space, named)
-        (space.folder / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
+        write_whole(space.folder / SPACE_FILE, space.to_yaml().encode())
         forget_stop(space.folder)
         stack.enter_context(signals_stop())
         return _Sweep(space, book, named, observers).run(stack, address)
@@ -145,6 +145,8 @@ class _Sweep:
             self._tell(Kind.SWEEP_STARTED, self._plan(0))
             self._tell(Kind.SWEEP_ENDED, {"state": "finished"})
             return self._result("finished")
+        if not (self._space.folder / PROGRESS_FILE).exists():
+            self._write_progress()  # who looks while Ray starts sees that it is run
         for left in self._space.folder.glob(f"{_SCRATCH}*"):  # of a driver that was killed: the study's lock is ours
             shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self._space.folder))

@@ -1,9 +1,11 @@
-"""Toy sweeps for the tests of this folder, a listener, and waiting for processes."""
+"""Toy sweeps for the tests of this folder, a listener, processes and ports."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from explorer.run.events import Event, Kind
@@ -39,6 +41,15 @@ def wait_for_end(processes: Mapping[int, str], *, seconds: float) -> None:
     while left := [name for pid, name in processes.items() if _cmdline(pid) == name]:
         assert time.monotonic() < deadline, f"still running: {left}"
         time.sleep(0.2)
+
+
+def free_ports(count: int) -> list[int]:
+    """So many ports of loopback that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
 
 
 def _cmdline(pid: int) -> str:

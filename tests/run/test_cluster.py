@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from explorer.errors import UserError
-from explorer.run.cluster import Node, Shape, slots
+from explorer.run.cluster import Node, Shape, close_token, slots
 
 LAPTOP = Node(cpus=2, gpus=0, memory_gib=16)
 GPU_NODE = Node(cpus=16, gpus=4, memory_gib=128)
@@ -48,3 +50,13 @@ def test_torch_threads_of_all_groups_together_are_no_more_than_the_cores() -> No
         shape = Shape(workers=1, cpus_per_worker=cpus, gpus_per_worker=0)
         groups = slots(shape, [GPU_NODE], groups=None, useful=16)
         assert shape.threads * groups <= GPU_NODE.cpus
+
+
+def test_a_token_that_everyone_may_read_is_closed_and_a_missing_one_is_not_made(tmp_path: Path) -> None:
+    token = tmp_path / "auth_token"
+    close_token(token)
+    assert not token.exists()
+    token.write_text("secret")
+    token.chmod(0o644)
+    close_token(token)
+    assert token.stat().st_mode & 0o777 == 0o600

@@ -14,12 +14,12 @@ import safetensors.numpy
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` atomically. NaN and infinity are refused: no reader could rely on them."""
-    _replace(path, json.dumps(value, indent=1, allow_nan=False, default=list).encode())
+    write_whole(path, json.dumps(value, indent=1, allow_nan=False, default=list).encode())
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write numpy arrays atomically as safetensors."""
-    _replace(path, safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    write_whole(path, safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -32,7 +32,8 @@ def epoch_folder(result: Path, epoch: int) -> Path:
     return result / "epochs" / f"{epoch:04d}"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write atomically: who reads finds the file as it was or as it is, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_bytes(content)
