@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chaos import front_of
 from benchmarks.processes import descendants
 from explorer.errors import SweepFailed
 from explorer.run.cluster import cluster
@@ -41,8 +42,11 @@ def kill(part: str) -> int:
     return len(found)
 
 
-def test_killed_queue_and_controllers_cost_no_trial_and_no_finished_epoch(tmp_path: Path) -> None:
-    space = toy(tmp_path, "budget.trials=4", "baselines=[unimodal]", "epoch_s=0.3", *TWO_GROUPS)
+def test_killed_queue_controllers_and_worker_cost_no_trial_no_finished_epoch_and_change_no_front(
+    tmp_path: Path,
+) -> None:
+    fields = ["budget.trials=4", "baselines=[unimodal]", "order=strict", "epoch_s=0.2", *TWO_GROUPS]
+    space = toy(tmp_path / "killed", *fields)
     killed: dict[str, int] = {}
 
     def interfere(event: Event) -> None:
@@ -51,10 +55,13 @@ def test_killed_queue_and_controllers_cost_no_trial_and_no_finished_epoch(tmp_pa
                 killed["queue"] = kill("QueueActor")
             elif event.data["epoch"] == 2 and "controller" not in killed:
                 killed["controller"] = kill("TrainController")
+        if event.kind is Kind.STAGE_EPOCH and event.stage == "finetune" and "worker" not in killed:
+            killed["worker"] = kill("RayTrainWorker")
 
     recorder = Recorder(interfere)
     result = run_sweep(space, observers=[recorder])
-    assert killed == {"queue": 1, "controller": 2}
+    assert killed.keys() == {"queue", "controller", "worker"}
+    assert (killed["queue"], killed["controller"]) == (1, 2) and killed["worker"] >= 1
     assert result.trials == {"complete": 4}
     assert [e.sequence for e in recorder.events] == sorted({e.sequence for e in recorder.events})
     told = [(e.key, e.data["epoch"]) for e in recorder.of(Kind.STAGE_EPOCH)]
@@ -62,6 +69,10 @@ def test_killed_queue_and_controllers_cost_no_trial_and_no_finished_epoch(tmp_pa
     finished = [e.key for e in recorder.of(Kind.STAGE_FINISHED)]
     assert len(finished) == len(set(finished)) == 11
     assert not list(space.folder.glob(".scratch*"))
+    assert not list((space.store_folder / ".work").glob("*/*"))
+    calm = toy(tmp_path / "calm", *fields)
+    run_sweep(calm)
+    assert front_of(space.folder) == front_of(calm.folder)
 
 
 def test_a_stopped_sweep_says_what_it_keeps_and_goes_on_with_more_trials(tmp_path: Path) -> None:
