@@ -23,6 +23,7 @@ from trainables.contract import POLICY_MODES, Convention, Json
 from trainables.timing import TimeTable
 
 METRIC = "accuracy"
+PAUSED, PRUNED = "PAUSED", "PRUNED"  # states of trials whose points are partial
 UNIMODAL = "unimodal"  # baselines of this name, or of names that begin with it and a dot, set the reference
 
 
@@ -303,9 +304,14 @@ def hypervolume_history(front: Front, order: Sequence[int]) -> list[float]:
 
 
 def _trial_points(record: SweepRecord) -> Iterator[FrontPoint]:
-    """Points of the trials' own stages; a stage that several trials share counts for the first of them."""
+    """Points of the trials' own stages; a stage that several trials share counts for the first of them.
+
+    A trial that was stopped early, or waits at a rung, has none: what is partial is not put beside what is whole.
+    """
     seen: set[str] = set()
     for trial in sorted(record.trials, key=lambda t: t.number):
+        if trial.state in (PAUSED, PRUNED):
+            continue
         for stage in record.stages_of(trial.chain):
             if stage.key in seen or stage.baseline is not None:
                 continue

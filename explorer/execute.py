@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from explorer.fronts import OperatingPoint, front, operating_points
@@ -23,14 +23,16 @@ def execute(
     store: Store,
     cache: Path,
     on_epoch: Callable[[EpochReport], bool],
+    on_resume: Callable[[Sequence[Mapping[str, float]]], bool] = lambda history: True,
     ranks: Ranks | None = None,
 ) -> None:
     """Make sure that the store holds the result of ``job``: train it unless it is there. All ranks must call this.
 
-    The parents must be in the store. An unfinished run of the same key goes on where it stopped.
+    The parents must be in the store. An unfinished run of the same key goes on where it stopped; ``on_resume`` is told what
+    its epochs measured.
 
     Raises:
-        StageCancelled: ``on_epoch`` answered no; nothing is published.
+        StageCancelled: ``on_epoch`` or ``on_resume`` answered no; nothing is published.
         StageFailed: training or measuring gave no usable number.
     """
     ranks = ranks or Ranks()
@@ -43,7 +45,7 @@ def execute(
         store.keep(job.key)
         return on_epoch(report)
 
-    result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=kept, ranks=ranks)
+    result = run_stage(job, work=work, parents=parents, cache=cache, on_epoch=kept, on_resume=on_resume, ranks=ranks)
     _measure(job, result, cache, ranks)
     if ranks.first:
         store.publish(job.key, result)

@@ -45,7 +45,8 @@ class StageRecord:
 class TrialRecord:
     """A trial of the study. ``chain``: stage name -> key; a key may not be in the store (yet).
 
-    ``values``: its objectives in the space's order, None unless complete. ``started``, ``ended``: seconds since the epoch.
+    ``state``: as in the study, or PAUSED. ``values``: its objectives in the space's order, None unless complete. ``started``,
+    ``ended``: seconds since the epoch. ``rungs``: name -> passes of its stage, of those of early stopping that it has reached.
     """
 
     number: int
@@ -55,6 +56,7 @@ class TrialRecord:
     values: tuple[float, ...] | None = None
     started: float | None = None
     ended: float | None = None
+    rungs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +136,13 @@ def read_sweep(folder: Path) -> SweepRecord:
         trials=tuple(
             TrialRecord(
                 number=t.number,
-                state=t.state,
+                state="PAUSED" if t.paused_at else t.state,
                 parameters=dict(t.params),
                 chain=t.attrs.get("chain", {}),
                 values=t.values,
                 started=t.started,
                 ended=t.ended,
+                rungs={name: rung["passes"] for name, rung in t.attrs.get("rungs", {}).items()},
             )
             for t in trials
         ),

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     STAGE_STARTED = "stage_started"  # job, slot, worker; again after a retry
     STAGE_EPOCH = "stage_epoch"  # epoch (from 0), epochs, metrics: {name: float}, seconds
     STAGE_FINISHED = "stage_finished"  # seconds
+    STAGE_PAUSED = "stage_paused"  # epochs: so many are done, and nobody wants more for now; STAGE_STARTED when somebody does
     STAGE_RETRIED = "stage_retried"  # error, trace, attempts, signature: it goes back to the queue
     STAGE_FAILED = "stage_failed"  # error, trace: it will not be tried again
     STAGE_CANCELLED = "stage_cancelled"  # nobody waits for it any more
@@ -37,6 +38,9 @@ class Kind(StrEnum):
     TRIAL_STARTED = "trial_started"  # params, chain: {stage: key}
     TRIAL_FINISHED = "trial_finished"  # params, chain, values: {objective: float}
     TRIAL_FAILED = "trial_failed"  # params, chain, error
+    TRIAL_PAUSED = "trial_paused"  # params, chain, rung: STAGE or STAGE:EPOCHS, values: {objective: float} there
+    TRIAL_PROMOTED = "trial_promoted"  # params, chain, rung: it goes on beyond it
+    TRIAL_PRUNED = "trial_pruned"  # params, chain, rung, reason
 
     GROUP_STARTED = "group_started"  # slot, worker: a worker group is up (again)
     GROUP_LOST = "group_lost"  # slot, error, failed_starts: its process died; Ray Train starts it again

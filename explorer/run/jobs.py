@@ -9,6 +9,7 @@ States of a job::
     waiting -> ready -> running -> done
        |         ^        |  |
        |         +--------+  +--> failed      (retried: an error, or its worker died)
+       |         +-> paused <+                (until somebody wants more epochs of it)
        +--> cancelled (no subscriber left), failed (a parent failed)
 """
 
@@ -17,28 +18,13 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from explorer.run.entry import Entry, State, Wish
 from explorer.run.events import Event, Kind
 from explorer.run.recovery import Known
 from trainables.contract import StageJob
-
-
-class State(StrEnum):
-    """Where a job stands. The last three are ends."""
-
-    WAITING = "waiting"
-    READY = "ready"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def ended(self) -> bool:
-        return self in (State.DONE, State.FAILED, State.CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,28 +61,15 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How far a job is. ``error`` explains ``failed`` and ``cancelled``."""
+    """How far a job is. ``error`` explains ``failed`` and ``cancelled``. ``epochs``: done, as far as was told."""
 
     state: State
     error: str | None = None
+    epochs: int = 0
 
-
-@dataclass(kw_only=True)
-class _Entry:
-    job: StageJob
-    order: int
-    subscribers: dict[str, int] = field(default_factory=dict)  # name -> priority
-    state: State = State.WAITING
-    worker: str | None = None
-    started: float = 0.0
-    epochs_done: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """Smaller is taken sooner: the most urgent subscriber's priority, then first come, first served."""
-        return min(self.subscribers.values(), default=0), self.order
+    def reached(self, until: int | None) -> bool:
+        """Whether it is done, or so many epochs of it are."""
+        return self.state is State.DONE or (until is not None and self.epochs >= until)
 
 
 class JobQueue:
@@ -115,7 +88,7 @@ class JobQueue:
         self._is_done = is_done
         self._clock = clock
         self._known = known or Known()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._slots: dict[str, str] = dict(self._known.workers)  # slot of the cluster -> the worker that now serves it
         self._failed_starts: Counter[str] = Counter()
         self._events: deque[Event] = deque()
@@ -125,34 +98,55 @@ class JobQueue:
         for held in self._known.running.values():
             entry = self._new_entry(held.job)
             entry.state, entry.worker, entry.started = State.RUNNING, held.worker, held.started
-            entry.subscribers[_BEFORE] = 0
+            entry.subscribers[_BEFORE] = Wish()
 
     # --- subscribers --------------------------------------------------------------------------------------------------
 
-    def submit(self, jobs: Sequence[StageJob], subscriber: str, *, priority: int = 0) -> None:
-        """Ask for ``jobs`` (parents before children) for ``subscriber``; smaller ``priority`` is more urgent."""
+    def submit(
+        self,
+        jobs: Sequence[StageJob],
+        subscriber: str,
+        *,
+        priority: int = 0,
+        until: Mapping[str, int] | None = None,
+    ) -> None:
+        """Ask for ``jobs`` (parents before children) for ``subscriber``; smaller ``priority`` is more urgent.
+
+        ``until``: key -> epochs after which the job is to pause, unless another subscriber wants more of it.
+        """
         for job in jobs:
             entry = self._entries.get(job.key)
             if entry is None or entry.state is State.CANCELLED or self._was_damaged(entry):
                 entry = self._enter(job)
             entry.subscribers.pop(_BEFORE, None)
-            entry.subscribers[subscriber] = priority
+            entry.subscribers[subscriber] = Wish(priority=priority, until=(until or {}).get(job.key))
+            if entry.state is State.PAUSED and entry.wanted:
+                self._requeue(entry)
+            elif entry.state is State.READY and not entry.wanted:
+                self._pause(entry)
 
     def drop(self, subscriber: str) -> None:
         """Forget a subscriber. A job ends only when none is left; one that runs ends at its next report."""
         for entry in self._entries.values():
-            if entry.subscribers.pop(subscriber, None) is None or entry.subscribers:
+            if entry.subscribers.pop(subscriber, None) is None:
                 continue
-            if entry.state in (State.WAITING, State.READY):
+            if not entry.subscribers and entry.state in (State.WAITING, State.READY, State.PAUSED):
                 self._end(entry, State.CANCELLED, error=UNWANTED)
+            elif entry.state is State.READY and not entry.wanted:
+                self._pause(entry)
 
     def outcomes(self, keys: Sequence[str]) -> dict[str, Outcome]:
         """How far each job is. Keys never submitted are left out."""
         return {
-            key: Outcome(state=entry.state, error=entry.error)
+            key: Outcome(state=entry.state, error=entry.error, epochs=entry.epochs_done)
             for key in keys
             if (entry := self._entries.get(key)) is not None
         }
+
+    def metrics(self, key: str, epoch: int) -> Mapping[str, float] | None:
+        """What ``epoch`` (from 0) of a job measured; None where it was not told."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.metrics.get(epoch)
 
     # --- workers ------------------------------------------------------------------------------------------------------
 
@@ -196,18 +190,28 @@ class JobQueue:
         self._note(Kind.STAGE_STARTED, entry, job=asdict(entry.job), slot=slot, worker=worker)
         return Taken(job=entry.job)
 
+    def resumed(self, key: str, worker: str, history: Sequence[Mapping[str, float]]) -> bool:
+        """A worker goes on with a job of which an earlier run has measured ``history``. Answers as :meth:`report`."""
+        entry = self._held(key, worker)
+        if entry is None:
+            return False
+        entry.metrics.update(enumerate(history))
+        entry.epochs_done = max(entry.epochs_done, len(history))
+        return entry.wanted and not self._closed
+
     def report(self, key: str, worker: str, report: Mapping[str, Any]) -> bool:
-        """An epoch is done. False: stop, nobody waits for this job or it is not this worker's any more."""
+        """An epoch is done. False: stop, nobody waits for more of this job or it is not this worker's any more."""
         entry = self._held(key, worker)
         if entry is None:
             return False
         epoch = int(report["epoch"])
         if epoch >= entry.epochs_done:  # an epoch trained again after a kill is not news
             entry.epochs_done = epoch + 1
+            entry.metrics[epoch] = report["metrics"]
             entry.errors.clear()
             fields = {name: report[name] for name in ("epoch", "epochs", "metrics", "seconds")}
             self._note(Kind.STAGE_EPOCH, entry, **fields)
-        return bool(entry.subscribers) and not self._closed
+        return entry.wanted and not self._closed
 
     def finish(self, key: str, worker: str) -> None:
         """The job is published. True whoever says it: the store keeps the first copy."""
@@ -273,7 +277,7 @@ class JobQueue:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _enter(self, job: StageJob) -> _Entry:
+    def _enter(self, job: StageJob) -> Entry:
         for parent in job.parents.values():
             known = parent in self._entries and self._entries[parent].state is not State.CANCELLED
             assert known or self._is_done(parent), f"{job.stage}: parent {parent} was not submitted"
@@ -290,35 +294,42 @@ class JobQueue:
             self._set_ready(entry)
         return entry
 
-    def _new_entry(self, job: StageJob) -> _Entry:
+    def _new_entry(self, job: StageJob) -> Entry:
         self._submitted += 1
-        entry = _Entry(job=job, order=self._submitted, epochs_done=self._known.epochs.get(job.key, 0))
+        metrics = dict(self._known.metrics.get(job.key, {}))
+        entry = Entry(job=job, order=self._submitted, epochs_done=max(metrics, default=-1) + 1, metrics=metrics)
         entry.errors.update(self._known.errors.get(job.key, {}))
         self._entries[job.key] = entry
         return entry
 
-    def _was_damaged(self, entry: _Entry) -> bool:
+    def _was_damaged(self, entry: Entry) -> bool:
         """Whether the store had the job and has it no more: its checkpoint failed its checksum."""
         return entry.state is State.DONE and not self._is_done(entry.job.key)
 
-    def _running_of(self, worker: str) -> list[_Entry]:
+    def _running_of(self, worker: str) -> list[Entry]:
         return [e for e in self._entries.values() if e.state is State.RUNNING and e.worker == worker]
 
-    def _parents(self, entry: _Entry) -> list[_Entry]:
+    def _parents(self, entry: Entry) -> list[Entry]:
         return [self._entries[key] for key in entry.job.parents.values() if key in self._entries]
 
-    def _set_ready(self, entry: _Entry) -> None:
+    def _set_ready(self, entry: Entry) -> None:
         if entry.state is State.WAITING and all(p.state is State.DONE for p in self._parents(entry)):
             entry.state = State.READY
+            if entry.subscribers and not entry.wanted:
+                self._pause(entry)
 
-    def _children(self, key: str) -> list[_Entry]:
+    def _pause(self, entry: Entry) -> None:
+        entry.state = State.PAUSED
+        self._note(Kind.STAGE_PAUSED, entry, epochs=entry.epochs_done)
+
+    def _children(self, key: str) -> list[Entry]:
         return [entry for entry in self._entries.values() if key in entry.job.parents.values()]
 
-    def _held(self, key: str, worker: str) -> _Entry | None:
+    def _held(self, key: str, worker: str) -> Entry | None:
         entry = self._entries.get(key)
         return entry if entry is not None and entry.state is State.RUNNING and entry.worker == worker else None
 
-    def _failed_attempt(self, entry: _Entry, error: JobError, *, limit: int) -> None:
+    def _failed_attempt(self, entry: Entry, error: JobError, *, limit: int) -> None:
         entry.errors[error.signature] += error.signature != NO_SPACE
         attempts = entry.errors[error.signature]
         # Errors that are different each time must end as well.
@@ -329,16 +340,16 @@ class JobQueue:
         self._note(Kind.STAGE_RETRIED, entry, error=error.message, trace=error.trace, attempts=attempts, signature=error.signature)
         self._requeue(entry)
 
-    def _requeue(self, entry: _Entry) -> None:
+    def _requeue(self, entry: Entry) -> None:
         entry.worker = None
         entry.state = State.WAITING
         for parent in self._parents(entry):
             if self._was_damaged(parent):  # train it again first
-                parent.subscribers |= entry.subscribers
+                parent.subscribers |= {name: Wish(priority=w.priority) for name, w in entry.subscribers.items()}
                 self._requeue(parent)
         self._set_ready(entry)
 
-    def _end(self, entry: _Entry, state: State, *, error: str | None = None, trace: str = "") -> None:
+    def _end(self, entry: Entry, state: State, *, error: str | None = None, trace: str = "") -> None:
         ran = entry.state is State.RUNNING
         entry.state, entry.error, entry.worker = state, error, None
         if state is State.DONE:
@@ -353,7 +364,7 @@ class JobQueue:
                 if not child.state.ended:
                     self._end(child, State.FAILED, error=_inherited(entry))
 
-    def _note(self, kind: Kind, entry: _Entry, **data: Any) -> None:
+    def _note(self, kind: Kind, entry: Entry, **data: Any) -> None:
         self._append(kind, key=entry.job.key, stage=entry.job.stage, data=data)
 
     def _append(self, kind: Kind, **fields: Any) -> None:
@@ -361,7 +372,7 @@ class JobQueue:
         self._events.append(Event(sequence=self._sequence, time=self._clock(), kind=kind, **fields))
 
 
-def _inherited(parent: _Entry) -> str:
+def _inherited(parent: Entry) -> str:
     """The error that a stage takes over from the one that it starts from, told once however long the chain is."""
     error = parent.error or ""
     return error if error.startswith("stage ") else f"stage {parent.job.stage} failed: {error}"

@@ -47,7 +47,7 @@ def kept(space: SearchSpace) -> Kept:
     before = {key for key in jobs if store.is_there(key)}
     done = {key for key in before if store.has(key)}
     half = [(jobs[key].stage, epochs_saved(store.work_folder(key)), jobs[key].epochs) for key in jobs.keys() - done]
-    states = Counter(_STATES[trial.state] for trial in trials)
+    states = Counter("paused" if trial.paused_at else _STATES[trial.state] for trial in trials)
     budget = space.budget.trials
     return Kept(
         trials=dict(states),

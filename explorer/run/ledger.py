@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from explorer.search.book import CHAIN, RUNGS
 from explorer.search.reader import TrialRecord
 from explorer.spec.plan import chain, plan_info
+from explorer.spec.rungs import Rung
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
 from trainables.contract import StageJob
@@ -43,10 +45,32 @@ class Ledger:
             self._chains[identity] = {job.stage: job.key for job in jobs}
         return self._chains[identity]
 
-    def passes_are_spent(self) -> bool:
-        """Whether the trials so far take as many passes over the training videos as the budget allows."""
+    def passes_are_spent(self, trials: Iterable[tuple[int, str, Mapping[str, Any]]]) -> bool:
+        """Whether ``trials`` (number, state, notes) take as many passes over the training videos as the budget allows.
+
+        A trial counts with what it takes to its end; one that was stopped early, or waits at a rung, with what it took.
+        """
         limit = self.space.budget.passes
-        return limit is not None and sum(job.training_passes for job in self.jobs.values()) >= limit
+        if limit is None:
+            return False
+        taken: dict[str, int] = {}
+        for _, state, notes in trials:
+            for key, passes in self._passes(state, notes):
+                taken[key] = max(passes, taken.get(key, 0))
+        return sum(taken.values()) >= limit
+
+    def _passes(self, state: str, notes: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+        """Key and passes of each stage of a trial, as far as it goes."""
+        name, arrival = next(reversed(notes.get(RUNGS, {}).items()), ("", {}))
+        # In strict order a trial knows of the others only what is certain: a paused one may yet go on.
+        stopped = state == "PRUNED" or (self.space.order == "free" and state == "RUNNING")
+        rung = Rung.parse(name) if stopped and arrival.get("standing") == "paused" else None
+        for stage, key in notes.get(CHAIN, {}).items():
+            last = rung is not None and stage == rung.stage
+            if key in self.jobs:
+                yield key, arrival["passes"] if last else self.jobs[key].training_passes
+            if last:
+                return
 
     def named_keys(self) -> dict[str, dict[str, str]]:
         """Name of a chain -> stage name -> key."""

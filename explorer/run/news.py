@@ -8,6 +8,7 @@ from pathlib import Path
 
 from explorer.run.events import Event, Kind
 from explorer.run.progress import Progress
+from explorer.spec.rungs import Rung
 
 LOG_FILE = "sweep.log"  # the lines of every run of the sweep
 
@@ -61,6 +62,13 @@ def news(event: Event) -> str | None:
             return f"trial {event.trial} finished: {values}"
         case Kind.TRIAL_FAILED:
             return f"trial {event.trial} failed: {_line(data['error'])}"
+        case Kind.TRIAL_PAUSED:
+            values = ", ".join(f"{name} {value:.4g}" for name, value in data["values"].items())
+            return f"trial {event.trial} paused at {Rung.parse(data['rung'])}: {values}"
+        case Kind.TRIAL_PROMOTED:
+            return f"trial {event.trial} goes on beyond {Rung.parse(data['rung'])}"
+        case Kind.TRIAL_PRUNED:
+            return f"trial {event.trial} pruned, {_line(data['reason'])}"
         case Kind.CHAIN_FINISHED:
             return f"{data['name']} finished"
         case Kind.CHAIN_FAILED:

@@ -39,8 +39,9 @@ class RunningStage:
 class Snapshot:
     """How far a sweep is at a moment. ``remaining_s`` None = nothing to go by yet; ``trials_planned`` None = no limit.
 
-    ``trials``: number of trials by state (running, complete, pruned, failed, interrupted). Epochs are those of distinct stages,
-    trained or still to be trained; stages that the store had before the sweep began are not counted.
+    ``trials``: number of trials by state (running, paused, complete, pruned, failed, interrupted). Epochs are those of distinct
+    stages, trained or still to be trained; stages that the store had before the sweep began are not counted, nor what is left of
+    paused ones.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Progress:
     trials: Counter[str] = field(default_factory=Counter)
     _stages: dict[str, _Stage] = field(default_factory=dict)
     _reused: int = 0
+    _paused: set[int | None] = field(default_factory=set)  # trials
     _epoch_s: dict[str, list[float]] = field(default_factory=dict)  # stage name -> [sum, count]
 
     def on_event(self, event: Event) -> None:
@@ -106,7 +108,7 @@ class Progress:
     def snapshot(self, now: float) -> Snapshot:
         """How far the sweep is at ``now`` (seconds since the epoch)."""
         stages = list(self._stages.items())
-        counted = [s for _, s in stages if s.state not in ("failed", "cancelled")]
+        counted = [s for _, s in stages if s.state not in ("failed", "cancelled", "paused")]
         done = sum(s.done for _, s in stages)
         to_come = self._to_come()
         planned = done + sum(s.epochs - s.done for s in counted) + round(sum(to_come.values()))
@@ -114,7 +116,7 @@ class Progress:
         return Snapshot(
             name=self.name,
             state=self.state,
-            trials=dict(self.trials),
+            trials={state: count for state, count in self.trials.items() if count or state != "paused"},
             trials_planned=self.trials_planned,
             stages={**states, "reused": self._reused},
             running=tuple(
@@ -199,6 +201,11 @@ class Progress:
         stage = self._stages[event.key or ""]
         stage.done = stage.epochs
 
+    def _on_stage_paused(self, event: Event) -> None:
+        self._set(event, "paused")
+        stage = self._stages[event.key or ""]
+        stage.done = max(stage.done, event.data["epochs"])  # an earlier run of the sweep may have trained them
+
     def _on_stage_retried(self, event: Event) -> None:
         self._set(event, "waiting")
 
@@ -220,6 +227,24 @@ class Progress:
 
     def _on_trial_failed(self, event: Event) -> None:
         self._trial_ended("failed")
+
+    def _on_trial_paused(self, event: Event) -> None:
+        self.trials["running"] -= 1
+        self.trials["paused"] += 1
+        self._paused.add(event.trial)
+
+    def _on_trial_promoted(self, event: Event) -> None:
+        self._wake(event)
+
+    def _on_trial_pruned(self, event: Event) -> None:
+        self._wake(event)
+        self._trial_ended("pruned")
+
+    def _wake(self, event: Event) -> None:
+        if event.trial in self._paused:
+            self._paused.remove(event.trial)
+            self.trials["paused"] -= 1
+            self.trials["running"] += 1
 
     def _trial_ended(self, state: str) -> None:
         self.trials["running"] -= 1

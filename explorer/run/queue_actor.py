@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from explorer.run.entry import State
 from explorer.run.events import Event, Kind
-from explorer.run.jobs import JobError, JobQueue, Outcome, State, Taken
+from explorer.run.jobs import JobError, JobQueue, Outcome, Taken
 from explorer.run.recovery import Known
 from explorer.store import Store
 from trainables.contract import StageJob
@@ -42,9 +43,11 @@ class QueueActor:
 
     # --- trials -------------------------------------------------------------------------------------------------------
 
-    async def submit(self, jobs: Sequence[StageJob], subscriber: str, priority: int) -> None:
+    async def submit(
+        self, jobs: Sequence[StageJob], subscriber: str, priority: int, until: Mapping[str, int] | None = None
+    ) -> None:
         queue = await self._queue()
-        queue.submit(jobs, subscriber, priority=priority)
+        queue.submit(jobs, subscriber, priority=priority, until=until)
         self._wake()
 
     async def drop(self, subscriber: str) -> None:
@@ -52,21 +55,27 @@ class QueueActor:
         queue.drop(subscriber)
         self._wake()
 
-    async def wait(self, keys: Sequence[str], timeout_s: float) -> dict[str, Outcome] | None:
+    async def wait(
+        self, keys: Sequence[str], timeout_s: float, until: Mapping[str, int] | None = None
+    ) -> dict[str, Outcome] | None:
         """How far the jobs are, as soon as all are done or one cannot be any more, or after ``timeout_s``.
 
-        None: they are not, and the queue is closed. A key that is missing in the answer has to be submitted (again).
+        ``until``: key -> epochs that are enough. None: they are not, and the queue is closed. A key that is missing in the
+        answer has to be submitted (again).
         """
         queue = await self._queue()
 
         def settled() -> bool:
             found = queue.outcomes(keys)
-            states = [outcome.state for outcome in found.values()]
-            hopeless = any(state in (State.FAILED, State.CANCELLED) for state in states)
-            return hopeless or len(found) < len(keys) or all(state is State.DONE for state in states)
+            hopeless = any(outcome.state in (State.FAILED, State.CANCELLED) for outcome in found.values())
+            return hopeless or len(found) < len(keys) or all(o.reached((until or {}).get(k)) for k, o in found.items())
 
         await self._until(lambda: settled() or queue.closed, timeout_s)
         return None if queue.closed and not settled() else queue.outcomes(keys)
+
+    async def metrics(self, key: str, epoch: int) -> Mapping[str, float] | None:
+        queue = await self._queue()
+        return queue.metrics(key, epoch)
 
     # --- worker groups ------------------------------------------------------------------------------------------------
 
@@ -94,6 +103,10 @@ class QueueActor:
         if taken.job is not None:
             await self._told(queue)
         return taken
+
+    async def resumed(self, key: str, worker: str, history: Sequence[Mapping[str, float]]) -> bool:
+        queue = await self._queue()
+        return queue.resumed(key, worker, history)
 
     async def report(self, key: str, worker: str, report: Mapping[str, Any]) -> bool:
         queue = await self._queue()

@@ -13,7 +13,7 @@ from typing import Any
 from explorer.run.events import Event, Kind
 from trainables.contract import StageJob
 
-_ENDS = (Kind.STAGE_RETRIED, Kind.STAGE_FINISHED, Kind.STAGE_FAILED, Kind.STAGE_CANCELLED)
+_ENDS = (Kind.STAGE_RETRIED, Kind.STAGE_PAUSED, Kind.STAGE_FINISHED, Kind.STAGE_FAILED, Kind.STAGE_CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ class Known:
     """What a queue begins with; nothing for the first one.
 
     ``sequence``: number of the last event that was read. ``workers``: slot -> worker that serves it. ``running``: by key.
-    ``epochs``: key -> epochs that were told. ``errors``: key -> failed attempts by signature.
+    ``metrics``: key -> epoch -> what was told of it. ``errors``: key -> failed attempts by signature.
     """
 
     sequence: int = 0
     workers: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, Held] = field(default_factory=dict)
-    epochs: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
@@ -47,7 +47,7 @@ class Recovery:
         self.sequence = 0
         self._workers: dict[str, str] = {}
         self._running: dict[str, Held] = {}
-        self._epochs: dict[str, int] = {}
+        self._metrics: dict[str, dict[int, Mapping[str, float]]] = {}
         self._errors: dict[str, dict[str, int]] = {}
 
     def on_event(self, event: Event) -> None:
@@ -60,13 +60,15 @@ class Recovery:
         elif event.kind is Kind.STAGE_STARTED:
             self._running[key] = Held(job=StageJob(**data["job"]), worker=data["worker"], started=event.time)
         elif event.kind is Kind.STAGE_EPOCH:
-            self._epochs[key] = int(data["epoch"]) + 1
+            self._metrics.setdefault(key, {})[int(data["epoch"])] = data["metrics"]
             self._errors.pop(key, None)
         elif event.kind in _ENDS:
             self._running.pop(key, None)
             if event.kind is Kind.STAGE_RETRIED:
                 counts = self._errors.setdefault(key, {})
                 counts[data["signature"]] = counts.get(data["signature"], 0) + 1
+            elif event.kind is Kind.STAGE_FINISHED:
+                self._metrics.pop(key, None)
 
     def known(self) -> Known:
         """What is known now; not changed by later events."""
@@ -75,6 +77,6 @@ class Recovery:
             sequence=self.sequence,
             workers=dict(self._workers),
             running=dict(self._running),
-            epochs=dict(self._epochs),
+            metrics={key: dict(metrics) for key, metrics in self._metrics.items()},
             errors=errors,
         )

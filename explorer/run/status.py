@@ -48,7 +48,7 @@ class TrialError:
 class SweepStatus:
     """``state``: running, finished, interrupted, failed, or ``killed``: its driver died and nobody has resumed it.
 
-    ``trials``: number by state (waiting, running, complete, pruned, failed). ``hypervolume`` and ``best`` None = nothing
+    ``trials``: number by state (waiting, running, paused, complete, pruned, failed). ``hypervolume`` and ``best`` None = nothing
     measured; ``best`` is the most accurate point of the front on validation. ``host``, ``pid``, ``updated``: of the process that
     ran it last, and when it last wrote; ``job``: the Ray job it ran as.
     """
@@ -103,7 +103,7 @@ def sweep_status(folder: Path) -> SweepStatus:
 
     names = {"FAIL": "failed"}
     trials = read_study(folder / STUDY_FILE)
-    states = Counter(names.get(t.state, t.state.lower()) for t in trials)
+    states = Counter("paused" if t.paused_at else names.get(t.state, t.state.lower()) for t in trials)
     progress = _read(folder / PROGRESS_FILE)
     state = _state(progress)
     if state != "running" and states["running"]:  # they run again when the sweep is resumed

@@ -31,7 +31,7 @@ from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
 from explorer.run.recovery import Recovery
 from explorer.run.stopping import Signals, Stopped, forget_stop, signals_ignored, signals_stop, stop_requested
 from explorer.search.book import BASELINES, StudyBook
-from explorer.search.from_space import search_of
+from explorer.search.from_space import ladder_of, search_of
 from explorer.search.reader import read_study
 from explorer.spec.plan import baseline_chains
 from explorer.spec.space import SearchSpace
@@ -131,6 +131,7 @@ class _Sweep:
         self._began = time.time()
         self._before_s = elapsed_before(space.folder)
         self._chains = ChainWatch(self._chain_jobs)
+        self._ladder = ladder_of(space, book)
         self._written = 0.0
         self._looked = 0.0
         self._broken: str | None = None
@@ -176,7 +177,9 @@ class _Sweep:
         from explorer.run.tuning import SweepSearcher, TrialEvents, Tuning, quieten
 
         quieten(count)
-        searcher = SweepSearcher(self._book, limit=count, chain_of=self._ledger.chain_of, is_spent=self._is_spent)
+        searcher = SweepSearcher(
+            self._book, limit=count, chain_of=self._ledger.chain_of, is_spent=self._is_spent, ladder=self._ladder
+        )
         tuning = Tuning(
             self._space, self._queue, searcher, TrialEvents(self._queue, searcher, self._ledger.chain_of), scratch
         )
@@ -347,7 +350,7 @@ class _Sweep:
         return self._space.folder / ERRORS_FILE
 
     def _nothing_to_do(self) -> bool:
-        spent = self._book.budget_is_used_up() or self._is_spent()
+        spent = (self._book.budget_is_used_up() or self._is_spent()) and not self._book.has_unfinished
         return spent and not self._ledger.missing(self._store) and len(self._chain_jobs) == len(self._ledger.named)
 
     def _is_spent(self) -> bool:
@@ -355,7 +358,7 @@ class _Sweep:
         late = hours is not None and self._before_s + time.time() - self._began >= hours * 3600
         plateau = self._space.budget.plateau
         flat = plateau is not None and self._book.trials_without_gain() >= plateau
-        return late or flat or self._ledger.passes_are_spent()
+        return late or flat or self._ledger.passes_are_spent(self._book.begun())
 
     def _plan(self, count: int) -> dict[str, Any]:
         names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}

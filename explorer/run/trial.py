@@ -11,10 +11,13 @@ from ray import tune
 
 from explorer.errors import StageFailed
 from explorer.fronts import OperatingPoint, front
-from explorer.run.jobs import Outcome, State
+from explorer.run.entry import State
+from explorer.run.jobs import Outcome
 from explorer.search.book import REACHED
+from explorer.search.scheduler import at_rung
 from explorer.search.searcher import REASON, TRIAL_ATTRS, TRIAL_STATE
-from explorer.spec.plan import chain
+from explorer.spec.plan import chain, trial_rungs
+from explorer.spec.rungs import Rung
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
 from trainables.contract import StageJob
@@ -23,12 +26,15 @@ WAIT_S = 60.0
 
 
 def run_trial(config: Mapping[str, Any], *, space: SearchSpace, queue: Any) -> None:
-    """Train the stages of ``config["params"]`` and report once how the trial ended.
+    """Train the stages of ``config["params"]`` and report once how the trial ended, and before that at each rung.
 
-    It never raises for what a stage did: a failed trial reports so, with the reason, and the sweep goes on.
+    It never raises for what a stage did: a failed trial reports so, with the reason, and the sweep goes on. Where it is paused or
+    stopped, Tune leaves it inside the report.
     """
     try:
         jobs = chain(space, config["params"])
+        for rung in trial_rungs(space, config["params"]):
+            tune.report(_at_rung(space, jobs, rung, queue, config["number"]))
         result: dict[str, Any] = {**_measured(space, jobs, queue, config["number"]), TRIAL_STATE: "COMPLETE"}
         if space.conditioning() is not None:
             result[TRIAL_ATTRS] = json.dumps({REACHED: reached(space, jobs)})
@@ -66,6 +72,42 @@ def reached(space: SearchSpace, jobs: Sequence[StageJob]) -> dict[str, list[Any]
     }
 
 
+def _at_rung(
+    space: SearchSpace, jobs: Sequence[StageJob], rung: Rung, queue: Any, number: int
+) -> Mapping[str, Any]:
+    """Train ``jobs`` as far as ``rung``; what the trial reports there."""
+    place = next(i for i, job in enumerate(jobs) if job.stage == rung.stage)
+    needed, job = jobs[: place + 1], jobs[place]
+    _train(needed, queue, number=number, until={} if rung.epochs is None else {job.key: rung.epochs})
+    epochs = job.epochs if rung.epochs is None else rung.epochs
+    now, before = (_epoch_metrics(space, job, epoch, queue) for epoch in (epochs - 1, epochs - 2))
+    if now is None:
+        raise StageFailed(f"stage {job.stage} measured nothing after {epochs} epochs: it cannot be compared there")
+    assert space.early_stopping is not None
+    values = {"accuracy": now["val.accuracy"], "gflops": now["val.gflops.full"]}
+    settled = rung.epochs is None or before is None or _rate_change(before, now) <= space.early_stopping.settled
+    passes = job.training_passes * epochs // max(1, job.epochs)
+    return at_rung(rung, [values[metric] for metric in space.objectives], settled=settled, passes=passes)
+
+
+def _epoch_metrics(space: SearchSpace, job: StageJob, epoch: int, queue: Any) -> Mapping[str, float] | None:
+    """What an epoch (from 0) of a stage measured, also of one that another sweep has trained."""
+    if epoch < 0:
+        return None
+    told: Mapping[str, float] | None = ray.get(queue.metrics.remote(job.key, epoch))
+    store = Store(space.store_folder)
+    if told is None and store.has(job.key):
+        history: Sequence[Mapping[str, float]] = store.stage_info(job.key)["metrics"]
+        told = history[epoch] if epoch < len(history) else None
+    return told
+
+
+def _rate_change(before: Mapping[str, float], now: Mapping[str, float]) -> float:
+    """The largest change of a site's selection rate between two epochs."""
+    rates = [name for name in now if name.startswith("val.rate.") and name in before]
+    return max((abs(now[name] - before[name]) for name in rates), default=0.0)
+
+
 def _measured(space: SearchSpace, jobs: Sequence[StageJob], queue: Any, number: int) -> dict[str, float]:
     """Train ``jobs`` and measure; once more where the checkpoint was damaged in between."""
     _train(jobs, queue, number=number)
@@ -74,20 +116,21 @@ def _measured(space: SearchSpace, jobs: Sequence[StageJob], queue: Any, number: 
     return measure(space, jobs[-1])
 
 
-def _train(jobs: Sequence[StageJob], queue: Any, *, number: int) -> None:
-    ray.get(queue.submit.remote(jobs, subscriber(number), number))
+def _train(jobs: Sequence[StageJob], queue: Any, *, number: int, until: Mapping[str, int] | None = None) -> None:
+    """Wait until ``jobs`` are trained; those in ``until`` (key -> epochs) only so far."""
+    ray.get(queue.submit.remote(jobs, subscriber(number), number, until))
     keys = [job.key for job in jobs]
     while True:
-        outcomes: Mapping[str, Outcome] | None = ray.get(queue.wait.remote(keys, WAIT_S))
+        outcomes: Mapping[str, Outcome] | None = ray.get(queue.wait.remote(keys, WAIT_S, until))
         if outcomes is None:
             raise StageFailed("the sweep was stopped")
         if len(outcomes) < len(jobs):  # the queue's process died and knows only what runs
-            ray.get(queue.submit.remote(jobs, subscriber(number), number))
+            ray.get(queue.submit.remote(jobs, subscriber(number), number, until))
             continue
         for job in jobs:
             outcome = outcomes[job.key]
             if outcome.state in (State.FAILED, State.CANCELLED):
                 error = outcome.error or outcome.state.value
                 raise StageFailed(error if error.startswith("stage ") else f"stage {job.stage} failed: {error}")
-        if all(outcome.state is State.DONE for outcome in outcomes.values()):
+        if all(outcomes[key].reached((until or {}).get(key)) for key in keys):
             return

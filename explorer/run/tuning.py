@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ray.tune import Callback
 from explorer.run.events import Kind
 from explorer.run.queue_actor import ON_HEAD_NODE
 from explorer.run.trial import run_trial, subscriber
+from explorer.search.scheduler import ParetoHalving
 from explorer.search.searcher import REASON, TRIAL_ATTRS, TRIAL_STATE, StudySearcher
 from explorer.spec.space import SearchSpace
 
@@ -26,12 +27,7 @@ _DEATHS = 5  # times that a trial's process may be killed; the function itself n
 
 
 class SweepSearcher(StudySearcher):
-    """Can be interrupted: nothing more is suggested, and trials that were cut short stay RUNNING in the study.
-
-    Whoever opens the study next runs them again.
-    """
-
-    interrupted = False
+    """Can be interrupted. Whoever opens the study next runs the trials again that were cut short."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         return self.FINISHED if self.interrupted else super().suggest(trial_id)
@@ -67,6 +63,8 @@ class TrialEvents(Callback):
         if result.get(TRIAL_STATE) == "COMPLETE":
             values = {metric: result[metric] for metric in ("accuracy", "gflops")}
             self._note(Kind.TRIAL_FINISHED, trial, values=values)
+        elif (pruned := self._pruned(trial.config["number"])) is not None:
+            self._ended(Kind.TRIAL_PRUNED, trial, **pruned)
         else:
             attrs = json.loads(result.get(TRIAL_ATTRS) or "{}")
             self._failed(trial, attrs.get(REASON, "the trial ended without a result"))
@@ -74,9 +72,24 @@ class TrialEvents(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._failed(trial, "the trial's process died")
 
+    def on_standing(self, standing: str, trial: Any, rung: str, values: Sequence[float]) -> None:
+        """A trial was paused at a rung, or promoted beyond it."""
+        kind = Kind.TRIAL_PAUSED if standing == "paused" else Kind.TRIAL_PROMOTED
+        objectives = self._searcher.book.search.objectives
+        self._note(kind, trial, rung=rung, values=dict(zip(objectives, values, strict=True)))
+
+    def _pruned(self, number: int) -> dict[str, Any] | None:
+        climber = None if self._searcher.ladder is None else self._searcher.ladder.trials[number]
+        if climber is None or climber.state != "PRUNED":
+            return None
+        return {"rung": next(reversed(climber.arrivals), ""), "reason": climber.reason}
+
     def _failed(self, trial: Any, error: str) -> None:
+        self._ended(Kind.TRIAL_FAILED, trial, error=error)
+
+    def _ended(self, kind: Kind, trial: Any, **data: Any) -> None:
         if not self._searcher.interrupted:
-            self._note(Kind.TRIAL_FAILED, trial, error=error)
+            self._note(kind, trial, **data)
             self._queue.drop.remote(subscriber(trial.config["number"]))
 
     def _note(self, kind: Kind, trial: Any, **data: Any) -> None:
@@ -99,7 +112,12 @@ class Tuning(threading.Thread):
         trial = tune.with_parameters(run_trial, space=space, queue=queue)
         self._tuner = tune.Tuner(
             tune.with_resources(trial, ON_HEAD_NODE),
-            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=None if searcher.ladder is None else ParetoHalving(searcher, events.on_standing),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(scratch),

@@ -10,6 +10,7 @@ import gc
 import os
 import traceback
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,11 @@ def _train(job: StageJob, setup: WorkerSetup, worker: str, store: Store, ranks: 
     def on_epoch(report: EpochReport) -> bool:
         return bool(tell("report", asdict(report)))
 
+    def on_resume(history: Sequence[Mapping[str, float]]) -> bool:
+        return bool(tell("resumed", list(history)))
+
     try:
-        execute(job, store=store, cache=setup.cache, on_epoch=on_epoch, ranks=ranks)
+        execute(job, store=store, cache=setup.cache, on_epoch=on_epoch, on_resume=on_resume, ranks=ranks)
     except StageCancelled:
         tell("cancelled")
     except Exception as error:

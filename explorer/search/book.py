@@ -7,12 +7,8 @@ operation; whoever opens it to write holds a lock, and whatever a killed writer 
 from __future__ import annotations
 
 import collections
-import fcntl
 import math
-import os
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,22 +19,23 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from explorer.errors import SweepBusy, SweepMismatch, UserError
+from explorer.errors import SweepMismatch, UserError
 from explorer.search.distributions import to_distributions
+from explorer.search.journal import lock_for_writing, mend
 from explorer.search.known import Known, Proposal
 from explorer.search.samplers import load_sampler
 from explorer.search.samplers.random import propose as propose_random
-from explorer.spec.constraint import Constraint
-from explorer.spec.dimension import Choice, Dimension, Int, Value
+from explorer.search.search import Params, Search
+from explorer.spec.dimension import Value
 
 Ended = Literal["COMPLETE", "PRUNED", "FAIL"]
-Params = Mapping[str, Value]
 
 # User attributes of a trial.
 CHAIN = "chain"  # {stage: key}
 KNEW = "knew"  # {"trials": how many there were when it was asked, "running": which of them had not ended}
-REASON = "reason"  # why it failed
+REASON = "reason"  # why it failed, or was pruned
 REACHED = "reached"  # its own front, for ``focus``
+RUNGS = "rungs"  # {rung: {"values", "standing": paused, promoted or passed, "passes"}}, in the order in which it came there
 # User attributes of the study.
 IDENTITY = "identity"
 BASELINES = "baselines"  # {name: {stage: key}}
@@ -55,41 +52,6 @@ class Asked:
 
     number: int
     params: Params
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is searched, and how. ``objectives``: metric -> ``max`` or ``min``, in the order of a trial's values.
-
-    ``earlier``: finished trials of other sweeps for the sampler to know, ``{"params": {...}, "values": [...]}`` each, which
-    are kept with the study, so that it stays what it was when they change. ``identity``: what must be the same when the sweep
-    is resumed; a change of it is refused by name. ``canonical`` maps points that give the same trial to one of them: only that
-    one is tried.
-
-    ``focus``: parameters that are settled for the next trial, from the complete trials that it may know, in order of number, and
-    the parameters of those that run; it gives way where all in its focus has been tried.
-
-    ``lag``: trial n is proposed from the trials up to n - lag, exactly: it waits until all of them have ended, and whether
-    a later one has ended makes no difference. None = from whatever is known.
-    """
-
-    name: str
-    search: Mapping[str, Dimension]
-    objectives: Mapping[str, str]
-    constraints: Sequence[Constraint] = ()
-    sampler: str = "tpe"
-    seed: int = 0
-    first_points: Sequence[Params] = ()
-    earlier: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # called once, when the study is made
-    identity: Mapping[str, Any] | None = None
-    canonical: Callable[[Params], Params] = dict
-    focus: Callable[[Sequence[FrozenTrial], Sequence[Params]], Params] = lambda complete, running: {}
-    lag: int | None = None
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """The objectives' directions in Optuna's words."""
-        return tuple({"max": "maximize", "min": "minimize"}[way] for way in self.objectives.values())
 
 
 class StudyBook:
@@ -111,9 +73,9 @@ class StudyBook:
         self._distributions = to_distributions(search.search)
         self._propose = load_sampler(search.sampler)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(path, search.name)
+        self._lock = lock_for_writing(path, search.name)
         try:
-            _mend(path)
+            mend(path)
             self._open()
             if self._changed() and all(trial.state == TrialState.WAITING for trial in self._all()):
                 path.unlink()  # it was given up before its first trial: nothing is lost
@@ -166,7 +128,7 @@ class StudyBook:
             if chain_of is None:
                 return asked
             try:
-                self._note(asked.number, CHAIN, dict(chain_of(asked.params)))
+                self.note(asked.number, CHAIN, dict(chain_of(asked.params)))
             except UserError as error:
                 self.tell(asked.number, state="FAIL", attrs={REASON: str(error)})
             else:
@@ -175,12 +137,18 @@ class StudyBook:
 
     @property
     def must_wait(self) -> bool:
-        """Whether the next trial has to wait for others to end, because of ``lag``."""
-        lag, trials = self.search.lag, self._all()
-        if lag is None or self._unfinished:
-            return False
+        """Whether the next trial has to wait for others to end, because of ``lag`` or ``cohort``."""
+        trials = self._all()
         number = next((trial.number for trial in trials if trial.state == TrialState.WAITING), len(trials))
-        return not all(trial.state.is_finished() for trial in trials[: max(0, number - lag + 1)])
+        first = self.search.known_to(number)
+        if first is None or self._unfinished:
+            return False
+        return not all(trial.state.is_finished() for trial in trials[:first])
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether trials that an earlier process left unfinished have not been handed out again yet."""
+        return bool(self._unfinished)
 
     def _ask_again(self, number: int) -> Asked:
         trial = self._all()[number]
@@ -197,8 +165,9 @@ class StudyBook:
 
     def _ask_sampler(self, trials: Sequence[FrozenTrial]) -> Asked | None:
         running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
-        if self.search.lag is not None:
-            running = [trial.number for trial in trials[max(0, len(trials) - self.search.lag + 1) :]]
+        first = self.search.known_to(len(trials))
+        if first is not None:
+            running = [trial.number for trial in trials[first:]]
         known = self._known(trials, running=running)
         proposal = self._new_point(known, trials)
         if proposal is None:
@@ -261,8 +230,7 @@ class StudyBook:
     def _new_point(self, known: Known, trials: Sequence[FrozenTrial]) -> Proposal | None:
         """The first proposal that no trial has had; None where every point of the search has been tried."""
         tried = {_identity(queued_params(trial)) for trial in trials}
-        size = _points(self.search.search)
-        if size is not None and len(tried) >= size:
+        if self.search.size is not None and len(tried) >= self.search.size:
             return None
         complete = [trial for trial in known.trials if trial.state == TrialState.COMPLETE and trial.number >= 0]
         running = [queued_params(trial) for trial in known.trials if trial.state == TrialState.RUNNING]
@@ -302,7 +270,7 @@ class StudyBook:
                 state = "FAIL"
                 notes.setdefault(REASON, f"no finite value of {', '.join(missing)}")
         for name, value in notes.items():
-            self._note(number, name, value)
+            self.note(number, name, value)
         if state == "COMPLETE":
             assert values is not None
             trial = optuna.Trial(self._study, self._trial_id(number))
@@ -314,9 +282,17 @@ class StudyBook:
             self._study.tell(number, state=TrialState[state])
         return state
 
+    def note(self, number: int, name: str, value: Any) -> None:
+        """Note something about a trial, for example ``RUNGS``."""
+        self._storage.set_trial_user_attr(self._trial_id(number), name, value)
+
     def set_attr(self, name: str, value: Any) -> None:
         """Note something about the sweep, for example ``BASELINES``."""
         self._study.set_user_attr(name, value)
+
+    def begun(self) -> list[tuple[int, str, Mapping[str, Any]]]:
+        """Number, state and notes of every trial that was ever handed out."""
+        return [(t.number, t.state.name, t.user_attrs) for t in self._all() if t.state != TrialState.WAITING]
 
     def counts(self) -> dict[str, int]:
         """Number of trials in each state (WAITING, RUNNING, COMPLETE, PRUNED, FAIL)."""
@@ -330,9 +306,6 @@ class StudyBook:
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
-
-    def _note(self, number: int, name: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(self._trial_id(number), name, value)
 
     def _changed(self) -> list[str]:
         """What is not as it was when the study was begun, one line each."""
@@ -377,38 +350,6 @@ def queued_params(trial: FrozenTrial) -> dict[str, Value]:
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
-def _lock(path: Path, name: str) -> Any:
-    """Hold the study for writing. The kernel lets go of it when this process ends, however it ends."""
-    file = path.with_name(path.name + ".writer").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        where = file.read().strip() or "another process"
-        file.close()
-        raise SweepBusy(
-            f"the sweep {name!r} is being run by {where} (it holds {path}); wait for it, watch it with "
-            f"`explorer status {path.parent}` or end it with `explorer stop {path.parent}`"
-        ) from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
-    return file
-
-
-def _mend(path: Path) -> None:
-    """Remove what a killed writer left: Optuna's lock (else 30 s of waiting) and a half-written last line."""
-    with suppress(FileNotFoundError):
-        path.with_name(path.name + ".lock").unlink()
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
-
-
 def _as_running(trial: FrozenTrial) -> FrozenTrial:
     """``trial`` as it was before it ended."""
     attrs = {k: v for k, v in trial.system_attrs.items() if not k.startswith(_CONSTRAINT_ATTR)}
@@ -427,16 +368,3 @@ def _distinct(points: Sequence[Params]) -> Iterator[Params]:
         if _identity(point) not in seen:
             seen.add(_identity(point))
             yield point
-
-
-def _points(search: Mapping[str, Dimension]) -> int | None:
-    """How many points a search holds; None = a continuum."""
-    size = 1
-    for dimension in search.values():
-        if isinstance(dimension, Choice):
-            size *= len(dimension.values)
-        elif isinstance(dimension, Int):
-            size *= dimension.high - dimension.low + 1
-        else:
-            return None
-    return size

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from explorer.search.book import REACHED, Params, Search
+from explorer.search.book import REACHED, REASON, RUNGS, StudyBook
 from explorer.search.focus import Reached, focus
+from explorer.search.ladder import Arrival, Climber, Ladder
+from explorer.search.search import Params, Search
 from explorer.spec.check import FILE_PATHS
 from explorer.spec.draws import default_point
 from explorer.spec.fields import leaf_paths, value_at
@@ -15,6 +17,8 @@ from explorer.spec.space import SearchSpace
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+LOGARITHMIC = ("gflops",)  # objectives of which twice as much is as much more whatever it is of, as in the hypervolume
 
 
 def search_of(space: SearchSpace) -> Search:
@@ -37,6 +41,27 @@ def search_of(space: SearchSpace) -> Search:
         canonical=space.canonical,
         focus=_focus(space),
         lag=space.resources.groups if space.order == "strict" else None,
+        cohort=space.cohort,
+    )
+
+
+def ladder_of(space: SearchSpace, book: StudyBook) -> Ladder | None:
+    """Where the trials of a study stand on the rungs; None without early stopping."""
+    if space.early_stopping is None:
+        return None
+    return Ladder(
+        maximise=[way == "max" for way in space.objectives.values()],
+        logarithmic=[metric in LOGARITHMIC for metric in space.objectives],
+        reduction_factor=space.early_stopping.reduction_factor,
+        cohort=space.cohort,
+        trials={
+            number: Climber(
+                state=state,
+                reason=str(notes.get(REASON, "")),
+                arrivals={name: Arrival.of(raw) for name, raw in notes.get(RUNGS, {}).items()},
+            )
+            for number, state, notes in book.begun()
+        },
     )
 
 
@@ -87,6 +112,7 @@ def identity(space: SearchSpace) -> dict[str, Any]:
         "seed": space.seed,
         **({"first_points": list(space.first_points)} if space.first_points else {}),
         **({"warm_start": list(space.warm_start)} if space.warm_start else {}),
+        **({"early_stopping": space.early_stopping.model_dump()} if space.early_stopping else {}),
         **({"order": f"strict, {space.resources.groups} at a time"} if space.order == "strict" else {}),
         **{f"search.{path}": dimension.raw() for path, dimension in space.search.items()},
         **{path: value_at(space.config, path) for path in leaf_paths(space.config) if path not in files},

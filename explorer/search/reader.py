@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from explorer.errors import NotFound
-from explorer.search.book import queued_params
+from explorer.search.book import RUNGS, queued_params
 from explorer.spec.dimension import Value
 
 
@@ -22,7 +22,8 @@ from explorer.spec.dimension import Value
 class TrialRecord:
     """One trial. ``values``: the objectives in the space's order, of a COMPLETE trial; else None.
 
-    ``state``: WAITING, RUNNING, COMPLETE, PRUNED or FAIL. ``attrs``: see :mod:`explorer.search.book` (``chain``, ...).
+    ``state``: WAITING, RUNNING (also while it is paused), COMPLETE, PRUNED or FAIL. ``attrs``: see
+    :mod:`explorer.search.book` (``chain``, ...).
     ``started``, ``ended``: seconds since the epoch.
     """
 
@@ -33,6 +34,12 @@ class TrialRecord:
     attrs: Mapping[str, Any]
     started: float | None
     ended: float | None
+
+    @property
+    def paused_at(self) -> str | None:
+        """The rung at which the trial waits; None where it does not."""
+        last = next(reversed(self.attrs.get(RUNGS, {}).items()), None)
+        return last[0] if self.state == "RUNNING" and last and last[1]["standing"] == "paused" else None
 
 
 def read_study(path: Path) -> list[TrialRecord]:

@@ -1,7 +1,7 @@
 """The study as Ray Tune sees it: a ``Searcher`` that hands out trials and is told how they ended.
 
 Ray's own OptunaSearch tells a stopped trial as complete, never tells constraints and ignores its seed when given a
-sampler. This one owns ask and tell; Ray is imported in this file of the folder only.
+sampler. This one owns ask and tell.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from explorer.search.book import REASON, Ended, Params, StudyBook
+from explorer.search.book import REASON, Ended, StudyBook
+from explorer.search.ladder import Ladder
+from explorer.search.search import Params
 
 TRIAL_STATE = "trial_state"  # key of a result: COMPLETE with its full-fidelity values, PRUNED, or FAIL
 TRIAL_ATTRS = "trial_attrs"  # key of a result: notes to keep with the trial, as JSON text (Tune flattens mappings)
@@ -24,11 +26,14 @@ class StudySearcher(Searcher):
     """Hands each Tune trial ``{"number": n, "params": {dotted path: value}}``.
 
     ``limit``: trials running at a time (paused ones not counted). ``is_spent``: a budget other than the number of
-    trials (passes, hours); asked before each suggestion. ``chain_of``: stage keys to be written beside a trial.
+    trials (passes, hours); asked before each suggestion. ``chain_of``: stage keys to be written beside a trial. ``ladder``: of
+    early stopping; while it wants a paused trial to go on, no new one is begun.
 
     A trial is COMPLETE only if its last result says so (``TRIAL_STATE``): a trial that a scheduler stops reports
     partial values and is PRUNED, whether or not it had a chance to say anything.
     """
+
+    interrupted = False  # nothing more is suggested, and trials that are cut short stay RUNNING in the study
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class StudySearcher(Searcher):
         limit: int,
         chain_of: Callable[[Params], Mapping[str, str]] | None = None,
         is_spent: Callable[[], bool] = lambda: False,
+        ladder: Ladder | None = None,
     ) -> None:
         super().__init__()
         assert limit >= 1
@@ -44,22 +50,37 @@ class StudySearcher(Searcher):
         self.limit = limit  # may be changed while it runs
         self._chain_of = chain_of
         self._is_spent = is_spent
+        self.ladder = ladder
+        self.exhausted = False  # it has said that there will be no further trial
         self._numbers: dict[str, int] = {}  # Tune's trial id -> number, of trials that have not ended
         self._paused: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next trial; None = not now; ``FINISHED`` = no more."""
-        if len(self._numbers.keys() - self._paused) >= self.limit:
+        if self.running >= self.limit:
             return None
-        if self._is_spent():
-            return self.FINISHED
+        if self.ladder is not None and self.ladder.next_promotion(asking=True) is not None:
+            return None
+        if self._is_spent() and not self.book.has_unfinished:
+            return self._no_more()
         if self.book.must_wait and not self.book.budget_is_used_up():
             return None
         asked = self.book.ask(self._chain_of)
         if asked is None:
-            return self.FINISHED
+            return self._no_more()
         self._numbers[trial_id] = asked.number
+        if self.ladder is not None:
+            self.ladder.begin(asked.number)
         return {"number": asked.number, "params": dict(asked.params)}
+
+    @property
+    def running(self) -> int:
+        """Trials handed out that have not ended, paused ones not counted."""
+        return len(self._numbers.keys() - self._paused)
+
+    def _no_more(self) -> str:
+        self.exhausted = True
+        return self.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study. Tune may call it twice for a trial; the second call is ignored."""
@@ -75,7 +96,11 @@ class StudySearcher(Searcher):
             state = "FAIL"
             attrs.setdefault(REASON, "the trial's function raised" if error else "the trial ended without a result")
         values = {metric: float(result[metric]) for metric in self._metrics() if isinstance(result.get(metric), Real)}
-        self.book.tell(number, values, state, attrs)
+        if state == "PRUNED" and self.ladder is not None and self.ladder.trials[number].paused_at is not None:
+            attrs.setdefault(REASON, self.ladder.why(number))
+        told = self.book.tell(number, values, state, attrs)
+        if self.ladder is not None:
+            self.ladder.end(number, told, attrs.get(REASON, ""))
 
     def _metrics(self) -> list[str]:
         search = self.book.search

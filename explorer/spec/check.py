@@ -24,6 +24,7 @@ from explorer.spec.fields import (
     with_value,
     without,
 )
+from explorer.spec.rungs import rungs_of
 from explorer.spec.space import RESERVED, SearchSpace
 from explorer.spec.text import Marks, Place, Problem
 from trainables.contract import System, SystemConfig
@@ -69,6 +70,7 @@ class Checker:
         self._first_points(space)
         if config is not None:
             self._baselines(space, system, config)
+            self._early_stopping(space, system, config)
         return space.model_copy(update={"config": to_jsonable_python(raw)})
 
     def _add(self, place: Sequence[str | int], text: str) -> None:
@@ -92,6 +94,20 @@ class Checker:
             return SearchSpace.model_validate({"name": "unnamed", **remaining})
         except ValidationError:  # without a system, say
             return None
+
+    def _early_stopping(self, space: SearchSpace, system: System, config: SystemConfig) -> None:
+        early = space.early_stopping
+        if early is None:
+            return
+        rungs = rungs_of(
+            system.stages(config), reduction_factor=early.reduction_factor, grace_epochs=early.grace_epochs
+        )
+        if not rungs:
+            self._add(
+                ("early_stopping",),
+                "early_stopping: no trial could ever be stopped: no stage is measured that another one follows or that lasts "
+                f"{early.reduction_factor * early.grace_epochs} epochs (reduction_factor x grace_epochs); lower these or leave it out",
+            )
 
     def _storage(self, space: SearchSpace) -> None:
         scheme, separator, _ = space.storage.partition("://")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from explorer.spec.dimension import Value
 from explorer.spec.draws import default_point, random_points
+from explorer.spec.rungs import Rung, rungs_of
 from explorer.spec.space import SearchSpace
 from trainables.contract import Json, Stage, StageJob
 from trainables.kit.engine.keys import stage_jobs
@@ -55,6 +56,15 @@ def chain(space: SearchSpace, params: Mapping[str, Value]) -> tuple[StageJob, ..
     return stage_jobs(
         system, config, seed=space.seed, ranks=space.resources.workers, stages=_in_order(system.stages(config))
     )
+
+
+def trial_rungs(space: SearchSpace, params: Mapping[str, Value]) -> tuple[Rung, ...]:
+    """Where one trial may be stopped early; none where the space does not ask for it."""
+    early = space.early_stopping
+    if early is None:
+        return ()
+    stages = _in_order(space.load_system().stages(space.configure(params)))
+    return rungs_of(stages, reduction_factor=early.reduction_factor, grace_epochs=early.grace_epochs)
 
 
 def baseline_chains(space: SearchSpace) -> Mapping[str, tuple[StageJob, ...]]:
@@ -108,6 +118,9 @@ def plan_info(space: SearchSpace) -> PlanInfo:
     warnings = [*system.warnings(space.base_config(), tuple(space.search))]
     if space.budget.trials is None and space.budget.passes is None:
         warnings.append(f"the budget names no number of trials: {len(chains)} are shown as an example")
+    if space.early_stopping is not None:
+        names = ", ".join(str(rung) for rung in trial_rungs(space, {}))
+        warnings.append(f"early stopping: the passes are the most that it can take; trials are compared at {names}")
     if slots == 0:
         need = space.resources
         warnings.append(

@@ -67,6 +67,18 @@ class Resources(_Frozen):
     gpus_per_worker: float = Field(default=0, ge=0)
 
 
+class EarlyStopping(_Frozen):
+    """Trials that others leave behind at equal progress are paused, and pruned if they never catch up.
+
+    ``reduction_factor``: one trial in so many goes on beyond a rung. ``grace_epochs``: of a measured stage, before its first
+    rung. ``settled``: a trial one of whose selection rates changed by more than this in the last epoch is not compared yet.
+    """
+
+    reduction_factor: int = Field(default=3, ge=2, le=100)
+    grace_epochs: int = Field(default=2, ge=1)
+    settled: float = Field(default=0.1, gt=0, le=1)
+
+
 def check_name(value: str) -> str | None:
     """Why a sweep cannot be called ``value``; None if it can."""
     if not _NAME.fullmatch(value):
@@ -147,6 +159,7 @@ class SearchSpace(_Frozen):
     first_points: tuple[dict[str, Value], ...] = ()
     warm_start: tuple[str, ...] = ()
     order: Literal["free", "strict"] = "free"
+    early_stopping: EarlyStopping | None = None
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"
@@ -172,6 +185,13 @@ class SearchSpace(_Frozen):
     def parsed_constraints(self) -> tuple[Constraint, ...]:
         """``constraints``, parsed."""
         return tuple(parse_constraint(text) for text in self.constraints)
+
+    @property
+    def cohort(self) -> int | None:
+        """How many trials decide among themselves who goes on; None = all that there are, as they come."""
+        if self.early_stopping is None or self.order != "strict":
+            return None
+        return max(self.early_stopping.reduction_factor**2, self.resources.groups or 1)
 
     def load_system(self) -> System:
         """The system that is searched."""

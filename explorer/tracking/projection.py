@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from explorer.spec import SearchSpace
 
 _STATUS: dict[str, Status] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+RUNG_TAG = "trial.rung"  # the rung of early stopping that a trial reached last
 _SAMPLES = 3  # random points that tell which stages the searched values reach
 
 
@@ -65,6 +66,9 @@ class Projection:
             Kind.TRIAL_STARTED: self._trial_started,
             Kind.TRIAL_FINISHED: self._trial_finished,
             Kind.TRIAL_FAILED: self._trial_failed,
+            Kind.TRIAL_PAUSED: self._trial_paused,
+            Kind.TRIAL_PROMOTED: self._trial_promoted,
+            Kind.TRIAL_PRUNED: self._trial_pruned,
             Kind.CHAIN_FINISHED: self._mark_stale,
             Kind.CHAIN_FAILED: self._chain_failed,
         }
@@ -135,17 +139,19 @@ class Projection:
         if record.state == "COMPLETE":
             values = dict(zip(self._space.objectives, record.values or (), strict=True))
             self._complete(record.number, state, values, time_ms)
+        elif record.state == "PRUNED":
+            self._prune(state, str(record.attrs.get("reason", "")), next(reversed(record.attrs.get("rungs", {})), ""), time_ms)
         else:
-            name = "pruned" if record.state == "PRUNED" else "failed"
-            self._runs.write(state, tags={TRIAL_STATE: name, "error": str(record.attrs.get("reason", ""))})
-            self._runs.end(state, "KILLED" if record.state == "PRUNED" else "FAILED", time_ms=time_ms)
+            self._runs.write(state, tags={TRIAL_STATE: "failed", "error": str(record.attrs.get("reason", ""))})
+            self._runs.end(state, "FAILED", time_ms=time_ms)
         self._open_trials.discard(record.number)
 
     def _sweep_ended(self, event: Event) -> None:
         self._flush()
         for (role, _), state in self._runs.children().items():
             if state.status == "RUNNING":
-                tags = {TRIAL_STATE: "interrupted"} if role == "trial" else {}
+                waits = state.tags.get(TRIAL_STATE) == "paused"
+                tags = {TRIAL_STATE: "interrupted"} if role == "trial" and not waits else {}
                 self._runs.write(state, tags=tags)
                 self._runs.end(state, "KILLED", time_ms=_ms(event))
         self._open_trials.clear()
@@ -314,6 +320,28 @@ class Projection:
         self._runs.write(state, tags={TRIAL_STATE: "failed", "error": str(event.data.get("error") or "")})
         self._runs.end(state, "FAILED", time_ms=_ms(event))
         self._open_trials.discard(number)
+
+    def _trial_paused(self, event: Event) -> None:
+        self._stand(event, "paused")
+
+    def _trial_promoted(self, event: Event) -> None:
+        self._stand(event, "running")
+
+    def _stand(self, event: Event, standing: str) -> None:
+        self._flush()
+        state = self._open_trial(_trial(event), event.data["params"], event.data["chain"], _ms(event))
+        self._runs.write(state, tags={TRIAL_STATE: standing, RUNG_TAG: event.data["rung"]})
+
+    def _trial_pruned(self, event: Event) -> None:
+        number = _trial(event)
+        self._flush()
+        state = self._open_trial(number, event.data["params"], event.data["chain"], _ms(event))
+        self._prune(state, event.data["reason"], event.data["rung"], _ms(event))
+        self._open_trials.discard(number)
+
+    def _prune(self, state: RunState, reason: str, rung: str, time_ms: int) -> None:
+        self._runs.write(state, tags={TRIAL_STATE: "pruned", RUNG_TAG: rung, "pruned": reason})
+        self._runs.end(state, "KILLED", time_ms=time_ms)
 
     def _chain_failed(self, event: Event) -> None:
         name, error = event.data["name"], event.data.get("error")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from explorer.run.entry import State
 from explorer.run.events import Kind
-from explorer.run.jobs import MAX_DEATHS, MAX_SAME_ERRORS, JobError, JobQueue, State
+from explorer.run.jobs import MAX_DEATHS, MAX_SAME_ERRORS, JobError, JobQueue
 from trainables.contract import StageJob
 
 ERROR = JobError(signature="ValueError at x.py:1", message="ValueError: no")

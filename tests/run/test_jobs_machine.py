@@ -6,8 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from explorer.run.entry import State
 from explorer.run.events import Kind
-from explorer.run.jobs import JobError, JobQueue, State
+from explorer.run.jobs import JobError, JobQueue
 from trainables.contract import StageJob
 
 TRIALS = st.integers(0, 4)

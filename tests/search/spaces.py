@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from explorer.search.book import Search, StudyBook
+from explorer.search.book import StudyBook
+from explorer.search.search import Search
 from explorer.spec.constraint import parse_constraint
 from explorer.spec.dimension import Choice, Int, Log, Uniform
 

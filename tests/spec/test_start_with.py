@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from explorer.errors import SpecError
-from explorer.search.book import Search, StudyBook
+from explorer.search.book import StudyBook
 from explorer.search.from_space import _first_points
+from explorer.search.search import Search
 from explorer.spec import load_space
 from explorer.spec.dimension import Choice
 from explorer.spec.draws import default_point

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from explorer.browse import Front, hypervolume_history
+from explorer.browse import PAUSED, PRUNED, Front, hypervolume_history
 from explorer.records import STUDY_FILE, SweepRecord, TrialRecord
 from explorer.report.page.decimals import short
+from explorer.spec.rungs import Rung
 from trainables.contract import Json
 
 
@@ -24,10 +25,10 @@ def analysis(front: Front) -> dict[str, Json]:
 
 
 def history(front: Front) -> dict[str, Json]:
-    """One entry for each trial that has ended, in the order of ending.
+    """One entry for each complete trial, in the order of ending.
 
-    ``passes``: over the training videos, of the trials' own stages so far, shared ones counted once. ``hours``: since the
-    first trial began. ``hypervolume``: by convention.
+    ``passes``: over the training videos, of the trials' own stages so far, shared ones counted once; what was stopped early
+    counts as soon as it has begun. ``hours``: since the first trial began. ``hypervolume``: by convention.
     """
     ended = [t for t in front.record.trials if t.ended is not None and t.values is not None]
     ended.sort(key=lambda trial: (trial.ended or 0.0, trial.number))
@@ -63,15 +64,23 @@ def _trial(trial: TrialRecord, objectives: list[str]) -> dict[str, Json]:
 
 
 def _passes(record: SweepRecord, ended: list[TrialRecord]) -> list[int]:
-    seen: set[str] = set()
-    total, found = 0, []
-    for trial in ended:
-        for key in trial.chain.values():
-            if key in record.stages and key not in seen:
-                seen.add(key)
-                total += record.stages[key].training_passes
-        found.append(total)
+    stopped = [trial for trial in record.trials if trial.state in (PAUSED, PRUNED)]
+    found = []
+    for count, last in enumerate(ended, 1):
+        meanwhile = [t for t in stopped if (t.started or 0.0) <= (last.ended or 0.0)]
+        stages = {key for trial in (*ended[:count], *meanwhile) for key in trial.chain.values() if key in record.stages}
+        cut = {key: passes for trial in meanwhile for key, passes in _cut(trial) if key not in record.stages}
+        found.append(sum(record.stages[key].training_passes for key in stages) + sum(cut.values()))
     return found
+
+
+def _cut(trial: TrialRecord) -> list[tuple[str, int]]:
+    """Key and passes of the stage inside which a trial was stopped; none where that was between two stages."""
+    last = next(reversed(trial.rungs), None)
+    rung = None if last is None else Rung.parse(last)
+    if rung is None or rung.epochs is None:
+        return []
+    return [(trial.chain[rung.stage], trial.rungs[rung.name])]
 
 
 def _importances(front: Front, objectives: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,15 +56,17 @@ def run_stage(
     parents: Mapping[str, Path],
     cache: Path,
     on_epoch: Callable[[EpochReport], bool],
+    on_resume: Callable[[Sequence[Mapping[str, float]]], bool] = lambda history: True,
     ranks: Ranks | None = None,
 ) -> Path:
     """Train ``job`` and return the folder of its result, which lies inside ``work``.
 
-    ``parents``: folder of each parent stage's result. ``on_epoch`` answers whether to go on. All ranks see ``work`` and
-    ``parents``; the first alone writes and reports.
+    ``parents``: folder of each parent stage's result. ``on_epoch`` answers whether to go on; so does ``on_resume``, which is
+    told the metrics of the epochs that an unfinished run in ``work`` has done. All ranks see ``work`` and ``parents``; the
+    first alone writes and reports.
 
     Raises:
-        StageCancelled: ``on_epoch`` answered no.
+        StageCancelled: ``on_epoch`` or ``on_resume`` answered no.
         StageFailed: the loss or a measured number is not finite.
         UserError: weights that the configuration names are missing or do not fit.
     """
@@ -73,6 +75,8 @@ def run_stage(
     run = prepare(job, parents=parents, cache=cache, ranks=ranks)
     result = work / RESULT_FOLDER
     done = restore(run, work)
+    if done and not ranks.broadcast(on_resume(run.history) if ranks.first else True):
+        raise StageCancelled(job.key)
     if ranks.first:
         _tidy(result, keep=done > 0)
     for epoch in range(done, run.rounds):
