@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -36,6 +36,7 @@ WARMUP, JOINT, FINETUNE = 5, 20, 10  # epochs of the paper's recipe; a joint epo
 PASSES = {"warmup": WARMUP, "joint": 2 * JOINT, "finetune": FINETUNE}
 _SKILL_PACE = 0.12  # share of the way to full skill that an epoch of recognition takes
 _SYSTEM = ToySystem()
+_NAMES = tuple(map(str, range(256)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Problem:
         skill = surface.skill_after(WARMUP + joint + finetune, _SKILL_PACE)
         goals = {name: surface.threshold(config, name) for name in MODALITIES}
         threshold_M = np.array([0.5 + (goals[name] - 0.5) * reached for name in MODALITIES])
-        val, test = (_table(config, split, skill, threshold_M, quality * reached) for split in ("val", "test"))
+        val, test = (_table(config, self.instance, split, skill, threshold_M, quality * reached) for split in ("val", "test"))
         points = operating_points(
             val,
             test,
@@ -120,7 +121,7 @@ class Problem:
     @cached_property
     def _reference_accuracy(self) -> float:
         config = _config({}, self.instance)
-        table = _table(config, "test", surface.skill_after(WARMUP + JOINT, _SKILL_PACE), np.full(2, -math.inf), 1.0)
+        table = _table(config, self.instance, "test", surface.skill_after(WARMUP + JOINT, _SKILL_PACE), np.full(2, -math.inf), 1.0)
         only = [
             {f"threshold.{other}": 0.0 if other == name else 1.0 for other in MODALITIES} for name in MODALITIES
         ]
@@ -128,7 +129,7 @@ class Problem:
 
 
 def _config(params: Mapping[str, Value], instance: Instance) -> ToyConfig:
-    nested: dict[str, dict] = {"data": {"val": 128, "test": 512, "seed": instance.number}}
+    nested: dict[str, dict] = {"data": {"val": 128, "test": 256, "seed": instance.number}}
     for path, value in params.items():
         place, parts = nested, path.split(".")
         for part in parts[:-1]:
@@ -137,29 +138,52 @@ def _config(params: Mapping[str, Value], instance: Instance) -> ToyConfig:
     return ToyConfig.model_validate(nested)
 
 
-def _table(config: ToyConfig, split: str, skill: float, threshold_M: np.ndarray, quality: float) -> ModalityReplay:
-    """What :class:`trainables.toy.model.ToyNet` would give with these skills and thresholds."""
+@dataclass(frozen=True, kw_only=True)
+class _Videos:
+    """What of a split does not depend on the trial."""
+
+    label_B: np.ndarray
+    relevance_BSM: np.ndarray
+    noise_BSM: np.ndarray
+    against_BSMC: np.ndarray
+    own_BC: np.ndarray
+
+
+@cache
+def _videos(instance: Instance, split: str) -> _Videos:
+    config = _config({}, instance)
     label_B = surface.labels(config, split)
     index_B, classes, segments = np.arange(len(label_B)), config.data.classes, config.data.segments
-    relevance_BSM = surface.relevance(config, split, index_B)
+    strength_M = np.array([surface.STRENGTH[name] for name in MODALITIES])
+    next_BC = np.eye(classes)[(label_B + 1) % classes]
+    against_BM = strength_M * surface.DIFFICULTY * surface.difficulty(index_B)[:, None]
+    return _Videos(
+        label_B=label_B,
+        relevance_BSM=surface.relevance(config, split, index_B),
+        noise_BSM=surface.noise(index_B, segments),
+        against_BSMC=np.repeat((against_BM[..., None] * next_BC[:, None])[:, None], segments, axis=1),
+        own_BC=np.eye(classes)[label_B],
+    )
+
+
+def _table(
+    config: ToyConfig, instance: Instance, split: str, skill: float, threshold_M: np.ndarray, quality: float
+) -> ModalityReplay:
+    """What :class:`trainables.toy.model.ToyNet` would give with these skills and thresholds."""
+    videos = _videos(instance, split)
     strength_M = np.array([surface.STRENGTH[name] for name in MODALITIES])
     distraction_M = np.array([surface.DISTRACTION[name] for name in MODALITIES])
-    evidence_BSM = strength_M * (skill * relevance_BSM - distraction_M + surface.noise(index_B, segments))
-    against_BSM = np.broadcast_to(
-        strength_M * surface.DIFFICULTY * surface.difficulty(index_B)[:, None, None], evidence_BSM.shape
-    )
-    own_BC, next_BC = np.eye(classes)[label_B], np.eye(classes)[(label_B + 1) % classes]
-    seen_BSM = relevance_BSM + surface.blur(index_B, segments, quality)
+    evidence_BSM = strength_M * (skill * videos.relevance_BSM - distraction_M + videos.noise_BSM)
+    index_B = np.arange(len(videos.label_B))
+    seen_BSM = videos.relevance_BSM + surface.blur(index_B, config.data.segments, quality)
     with np.errstate(over="ignore"):
         probability_BSM = 1 / (1 + np.exp(-surface.SHARPNESS * (seen_BSM - threshold_M)))
     return ModalityReplay(
         modalities=MODALITIES,
         probability_BSM=probability_BSM.astype(np.float32),
-        logits_BSMC=(
-            evidence_BSM[..., None] * own_BC[:, None, None] + against_BSM[..., None] * next_BC[:, None, None]
-        ).astype(np.float32),
-        present_BSM=np.ones(relevance_BSM.shape, bool),
-        label_B=label_B,
-        video_ids=tuple(f"{split}-{b}" for b in index_B),
-        cost=_SYSTEM.cost(config, classes),
+        logits_BSMC=(evidence_BSM[..., None] * videos.own_BC[:, None, None] + videos.against_BSMC).astype(np.float32),
+        present_BSM=np.ones(seen_BSM.shape, bool),
+        label_B=videos.label_B,
+        video_ids=_NAMES[: len(index_B)],
+        cost=_SYSTEM.cost(config, config.data.classes),
     )

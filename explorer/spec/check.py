@@ -105,8 +105,9 @@ class Checker:
         if not rungs:
             self._add(
                 ("early_stopping",),
-                "early_stopping: no trial could ever be stopped: no stage is measured that another one follows or that lasts "
-                f"{early.reduction_factor * early.grace_epochs} epochs (reduction_factor x grace_epochs); lower these or leave it out",
+                "early_stopping: no trial could be stopped: no stage is measured that another one follows, or that lasts "
+                f"{early.reduction_factor * early.grace_epochs} epochs (reduction_factor x grace_epochs); lower these or "
+                "leave early_stopping out",
             )
 
     def _storage(self, space: SearchSpace) -> None:

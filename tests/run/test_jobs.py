@@ -247,3 +247,49 @@ def test_slot_whose_processes_never_come_up_is_counted(store: Store) -> None:
         queue.lost("slot-0", "ImportError")
     lost = [event.data["failed_starts"] for event in queue.events(0) if event.kind is Kind.GROUP_LOST]
     assert lost == [0, 1, 2]
+
+
+def test_a_job_pauses_where_nobody_wants_more_and_goes_on_when_somebody_does(store: Store) -> None:
+    queue = store.queue()
+    queue.submit((WARMUP, JOINT_A), "a", until={"joint-a": 1})
+    store.train(queue)
+    assert queue.take("w").job == JOINT_A
+    assert not queue.report("joint-a", "w", epoch(0)), "that is all for now"
+    queue.cancelled("joint-a", "w")
+    assert state(queue, "joint-a") is State.PAUSED
+    assert queue.metrics("joint-a", 0) == {"loss": 1.0}
+    assert queue.take("w").job is None
+    queue.submit(TRIAL_A, "a")
+    assert queue.take("w").job == JOINT_A
+    assert queue.resumed("joint-a", "w", [{"loss": 1.0}])
+    assert queue.report("joint-a", "w", epoch(1))
+    told = [kind for kind in kinds(queue, "joint-a") if kind is not Kind.STAGE_EPOCH]
+    assert told == [Kind.STAGE_SUBMITTED, Kind.STAGE_STARTED, Kind.STAGE_PAUSED, Kind.STAGE_STARTED]
+
+
+def test_another_trial_that_wants_all_of_a_job_keeps_it_running(store: Store) -> None:
+    queue = store.queue("v", "w")
+    queue.submit((WARMUP, JOINT_A), "a", until={"joint-a": 1})
+    queue.submit((WARMUP, JOINT_A), "b")
+    store.train(queue)
+    queue.take("w")
+    assert queue.report("joint-a", "w", epoch(0))
+    assert queue.outcomes(["joint-a"])["joint-a"].reached(1), "the first trial need not wait for the rest"
+    queue.drop("b")
+    assert not queue.report("joint-a", "w", epoch(0))
+    queue.cancelled("joint-a", "w")
+    assert state(queue, "joint-a") is State.PAUSED
+    queue.drop("a")
+    assert state(queue, "joint-a") is State.CANCELLED
+
+
+def test_a_job_that_an_earlier_sweep_trained_far_enough_pauses_as_soon_as_its_worker_says_so(store: Store) -> None:
+    queue = store.queue()
+    queue.submit((WARMUP, JOINT_A), "a", until={"joint-a": 1})
+    store.train(queue)
+    queue.take("w")
+    assert not queue.resumed("joint-a", "w", [{"loss": 3.0}])
+    queue.cancelled("joint-a", "w")
+    assert state(queue, "joint-a") is State.PAUSED
+    assert queue.metrics("joint-a", 0) == {"loss": 3.0}
+    assert Kind.STAGE_EPOCH not in kinds(queue, "joint-a"), "its epoch was told by the run that trained it"

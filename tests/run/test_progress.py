@@ -135,3 +135,20 @@ def test_long_errors_are_one_short_line() -> None:
     assert text is not None
     assert len(text) < 200
     assert "\n" not in text
+
+
+def test_a_paused_trial_is_neither_running_nor_ended_and_what_it_lacks_is_not_planned() -> None:
+    script = with_one_trial(begun(trials=1, own_epochs={}))
+    script.add(Kind.STAGE_PAUSED, 6, key="joint-1", epochs=2)
+    script.add(Kind.TRIAL_PAUSED, 6, trial=0, rung="joint:2", values={"accuracy": 0.5})
+    paused = told(script).snapshot(START + 6)
+    assert paused.trials == {"running": 0, "paused": 1}
+    assert paused.stages["paused"] == 1
+    assert paused.epochs_planned == paused.epochs_done + 2 - 1, "the warm-up has an epoch left"
+    script.add(Kind.TRIAL_PROMOTED, 7, trial=0, rung="joint:2", values={"accuracy": 0.5})
+    assert told(script).snapshot(START + 7).trials == {"running": 1}
+    script.add(Kind.TRIAL_PAUSED, 8, trial=0, rung="joint", values={"accuracy": 0.5})
+    script.add(Kind.TRIAL_PRUNED, 9, trial=0, rung="joint", reason="stopped early at the end of stage joint: place 3 of 3")
+    assert told(script).snapshot(START + 9).trials == {"running": 0, "pruned": 1}
+    assert news(script.events[-1]) == "trial 0 pruned, stopped early at the end of stage joint: place 3 of 3"
+    assert news(script.events[-2]) == "trial 0 paused at the end of stage joint: accuracy 0.5"

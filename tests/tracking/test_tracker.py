@@ -525,3 +525,29 @@ def test_passwords_are_not_shown():
     uri = "https://me:secret@host:5000/mlflow"
     assert without_password(uri) == "https://***@host:5000/mlflow"
     assert without_user(uri) == "https://host:5000/mlflow"
+
+
+def test_paused_promoted_and_pruned_trials_are_told_as_what_they_are(space):
+    tracker = MlflowTracker(space)
+    sweep = RealSweep(space, tracker.on_event)
+    sweep.start()
+    for _ in range(3):
+        number, params, jobs = sweep.begin_trial()
+        facts = {"params": params, "chain": {job.stage: job.key for job in jobs}, "rung": "joint:2"}
+        sweep.tell(Kind.TRIAL_PAUSED, trial=number, data={**facts, "values": {"accuracy": 0.5, "gflops": 1.0}})
+        if number == 0:
+            sweep.tell(Kind.TRIAL_PROMOTED, trial=number, data=facts)
+        if number == 1:
+            sweep.book.tell(number, state="PRUNED", attrs={"reason": "place 2 of 2"})
+            sweep.tell(Kind.TRIAL_PRUNED, trial=number, data={**facts, "reason": "place 2 of 2"})
+    sweep.end("interrupted")
+    assert tracker.close()
+    trials = Tree(tracker.uri).trials
+    told = {n: (run.info.status, run.data.tags["trial.state"], run.data.tags["trial.rung"]) for n, run in trials.items()}
+    assert told == {
+        0: ("KILLED", "interrupted", "joint:2"),
+        1: ("KILLED", "pruned", "joint:2"),
+        2: ("KILLED", "paused", "joint:2"),
+    }
+    assert trials[1].data.tags["pruned"] == "place 2 of 2"
+    assert not any("accuracy" in run.data.metrics for run in trials.values()), "partial values are not a trial's"

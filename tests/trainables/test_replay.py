@@ -57,6 +57,22 @@ def test_full_convention_charges_its_own_macs(table):
     assert scored.gmacs_PB["full"].mean() == pytest.approx(expected)
 
 
+def test_means_are_those_of_the_scores_of_very_many_settings(table):
+    levels = np.linspace(0, 1, 70)
+    settings = [{"threshold.rgb": a, "threshold.audio": b} for a in levels for b in levels]
+    scored, means = table.score(settings), table.means(settings)
+    np.testing.assert_array_equal(means.accuracy_P, scored.correct_PB.mean(1))
+    for name in MACS:
+        np.testing.assert_allclose(means.rate_P[name], scored.rate_PB[name].mean(1), rtol=1e-6)
+    for convention, gmacs_PB in scored.gmacs_PB.items():
+        np.testing.assert_allclose(means.gmacs_P[convention], gmacs_PB.mean(1), rtol=1e-6)
+
+
+def test_of_equal_sums_the_first_class_is_taken(table):
+    nothing = table.score([{"threshold.rgb": 1.0, "threshold.audio": 1.0}])
+    np.testing.assert_array_equal(nothing.correct_PB[0], table.label_B == 0)
+
+
 def test_a_table_comes_back_from_its_arrays_unchanged(table):
     again = ModalityReplay.from_arrays(table.arrays())
     assert again.video_ids == table.video_ids

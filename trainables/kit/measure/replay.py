@@ -7,7 +7,7 @@ threshold exactly (specs of AdaMML, "Free after training"). Importing this modul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ DEFAULT_THRESHOLD = 0.5
 JOINT_THRESHOLD = "threshold.joint"  # the knob of a policy that decides on all modalities together
 LAMBDA = "lambda."  # and a modality: the knob of a weight that the policy is conditioned on
 DRAW = "draw"
-_CHUNK_BYTES = 64 * 2**20
+_CHUNK_VALUES = 2**16  # combined at a time: a quarter of a megabyte
 
 
 def threshold_of(setting: Mapping[str, float], modality: str) -> float:
@@ -32,6 +32,15 @@ class _Level(NamedTuple):
 
     weights: int | None
     limit: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """P settings of the knobs, means over videos: accuracy, GMACs by convention, rates by site."""
+
+    accuracy_P: np.ndarray
+    gmacs_P: Mapping[Convention, np.ndarray]
+    rate_P: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,41 +127,105 @@ class ModalityReplay:
 
     def score(self, settings: Sequence[Mapping[str, float]]) -> Scored:
         """Score every setting. Separated by modality: each distinct threshold is summed once, then combined."""
-        count, (videos, segments, _, classes) = len(settings), self.logits_BSMC.shape
-        correct_PB, truth_BC = np.empty((count, videos), bool), self.truth_BC
-        rate_PB = {name: np.empty((count, videos), np.float32) for name in self.modalities}
-        levels = {name: [self._level(setting, name) for setting in settings] for name in self.modalities}
-        sums, rates = self._by_level(levels)
-        step = max(1, _CHUNK_BYTES // (4 * videos * classes))
-        for start in range(0, count, step):
-            chunk = range(start, min(start + step, count))
-            total_PBC = np.zeros((len(chunk), videos, classes), np.float32)
-            for name in self.modalities:
-                total_PBC += np.stack([sums[name][levels[name][p]] for p in chunk])
-                rate_PB[name][list(chunk)] = np.stack([rates[name][levels[name][p]] for p in chunk])
-            correct_PB[list(chunk)] = truth_BC[np.arange(videos), total_PBC.argmax(-1)]
+        index_P, sums_CLB, rate_LB = self._separated(settings)
+        correct_PB = np.empty((len(settings), len(self.label_B)), bool)
+        for rows, right_PB in self._correct(index_P, sums_CLB):
+            correct_PB[rows] = right_PB
         return Scored(
             correct_PB=correct_PB,
-            gmacs_PB={convention: self._gmacs(convention, rate_PB, segments) for convention in CONVENTIONS},
-            rate_PB=rate_PB,
+            gmacs_PB={convention: self._gmacs(convention, index_P, rate_LB) for convention in CONVENTIONS},
+            rate_PB={name: rate_LB[name][index_P[name]] for name in self.modalities},
         )
 
-    def _by_level(self, levels: Mapping[str, Sequence[_Level]]) -> tuple[dict, dict]:
-        sums: dict[str, dict[_Level, np.ndarray]] = {}
-        rates: dict[str, dict[_Level, np.ndarray]] = {}
-        for m, name in enumerate(self.modalities):
-            sums[name], rates[name] = {}, {}
-            for level in set(levels[name]):
-                use_BS = self._use_BS(m, level)
-                sums[name][level] = np.einsum("bsc,bs->bc", self.logits_BSMC[:, :, m], use_BS.astype(np.float32))
-                rates[name][level] = use_BS.mean(1, dtype=np.float32)
-        return sums, rates
+    def means(self, settings: Sequence[Mapping[str, float]]) -> Means:
+        """The means over videos of what :meth:`score` gives, for very many settings: nothing is kept video by video."""
+        index_P, sums_CLB, rate_LB = self._separated(settings)
+        accuracy_P = np.empty(len(settings))
+        for rows, right_PB in self._correct(index_P, sums_CLB):
+            accuracy_P[rows] = np.count_nonzero(right_PB, axis=1) / right_PB.shape[1]
+        rate_P = {name: rate_LB[name].mean(1, dtype=np.float64)[index_P[name]] for name in self.modalities}
+        segments = self.logits_BSMC.shape[1]
+        gmacs_P = {
+            convention: (
+                self.cost.always_macs[convention]
+                + sum(rate_P[name] * self.cost.per_segment_macs[convention][name] for name in self.modalities)
+            )
+            * (segments / 1e9)
+            for convention in CONVENTIONS
+        }
+        return Means(accuracy_P=accuracy_P, gmacs_P=gmacs_P, rate_P=rate_P)
 
-    def _gmacs(self, convention: Convention, rate_PB: Mapping[str, np.ndarray], segments: int) -> np.ndarray:
-        macs_PB = np.full_like(rate_PB[self.modalities[0]], self.cost.always_macs[convention], dtype=np.float64)
-        for name in self.modalities:
-            macs_PB += rate_PB[name].astype(np.float64) * self.cost.per_segment_macs[convention][name]
-        return macs_PB * segments / 1e9
+    def _separated(
+        self, settings: Sequence[Mapping[str, float]]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """By modality: which of its distinct levels each setting takes, and what :meth:`_by_level` gives for these."""
+        index_P, sums_CLB, rate_LB = {}, {}, {}
+        for m, name in enumerate(self.modalities):
+            levels = [self._level(setting, name) for setting in settings]
+            place = {level: index for index, level in enumerate(dict.fromkeys(levels))}
+            index_P[name] = np.array([place[level] for level in levels], int)
+            sums_CLB[name], rate_LB[name] = self._by_level(m, list(place))
+        return index_P, sums_CLB, rate_LB
+
+    def _by_level(self, m: int, levels: Sequence[_Level]) -> tuple[np.ndarray, np.ndarray]:
+        """``sums_CLB`` of the logits of the segments that each level uses, and ``rate_LB``. Class first: see ``_correct``."""
+        videos, _, _, classes = self.logits_BSMC.shape
+        sums_CLB = np.empty((classes, len(levels), videos), np.float32)
+        rate_LB = np.empty((len(levels), videos), np.float32)
+        for row, level in enumerate(levels):
+            use_BS = self._use_BS(m, level)
+            sums_CLB[:, row] = np.einsum("bsc,bs->bc", self.logits_BSMC[:, :, m], use_BS.astype(np.float32)).T
+            rate_LB[row] = use_BS.mean(1, dtype=np.float32)
+        return sums_CLB, rate_LB
+
+    def _correct(
+        self, index_P: Mapping[str, np.ndarray], sums_CLB: Mapping[str, np.ndarray]
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows of ``correct_PB``, some at a time: whether the class of the largest sum (the first of equals) is true.
+
+        The largest is kept class by class over rows that fit the processor's cache: an argmax over a short last axis takes
+        twice the time.
+        """
+        first, *others = self.modalities
+        truth_CB = np.ascontiguousarray(self.truth_BC.T)
+        classes, videos = truth_CB.shape
+        count = len(index_P[first])
+        step = max(1, _CHUNK_VALUES // max(1, videos))
+        for start in range(0, count, step):
+            rows = slice(start, min(start + step, count))
+            right_PB = np.repeat(truth_CB[:1], rows.stop - start, axis=0)
+            best_PB = self._total(first, others, 0, index_P, sums_CLB, rows)
+            for c in range(1, classes):
+                total_PB = self._total(first, others, c, index_P, sums_CLB, rows)
+                np.copyto(right_PB, truth_CB[c], where=total_PB > best_PB)
+                np.maximum(best_PB, total_PB, out=best_PB)
+            yield rows, right_PB
+
+    @staticmethod
+    def _total(
+        first: str,
+        others: Sequence[str],
+        c: int,
+        index_P: Mapping[str, np.ndarray],
+        sums_CLB: Mapping[str, np.ndarray],
+        rows: slice,
+    ) -> np.ndarray:
+        total_PB = sums_CLB[first][c].take(index_P[first][rows], axis=0)
+        for name in others:
+            total_PB += sums_CLB[name][c].take(index_P[name][rows], axis=0)
+        return total_PB
+
+    def _gmacs(
+        self, convention: Convention, index_P: Mapping[str, np.ndarray], rate_LB: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        macs_LB = {name: rate_LB[name] * np.float64(self.cost.per_segment_macs[convention][name]) for name in self.modalities}
+        first, *others = self.modalities
+        macs_PB = (self.cost.always_macs[convention] + macs_LB[first])[index_P[first]]
+        for name in others:
+            macs_PB += macs_LB[name][index_P[name]]
+        macs_PB *= self.logits_BSMC.shape[1]
+        macs_PB /= 1e9
+        return macs_PB
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays; strings as UTF-8 bytes, so that they fit into safetensors."""
