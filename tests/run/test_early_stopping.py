@@ -15,6 +15,7 @@ from explorer.execute import execute
 from explorer.run.cluster import cluster
 from explorer.run.events import Event, Kind
 from explorer.run.status import sweep_status
+from explorer.run.stopping import request_stop
 from explorer.run.sweep import SweepResult, run_sweep
 from explorer.search.reader import TrialRecord, read_study
 from explorer.spec.plan import chain
@@ -137,11 +138,11 @@ def test_a_sweep_that_was_killed_while_trials_were_paused_ends_as_if_it_had_not_
 
 
 def test_in_free_order_trials_are_promoted_as_they_come_and_an_interrupted_sweep_goes_on(tmp_path: Path) -> None:
-    space = toy(tmp_path, *STOPPING, "resources.groups=2")
+    space = toy(tmp_path, *STOPPING, "resources.groups=1")
 
     def interrupt(event: Event) -> None:
         if event.kind is Kind.TRIAL_PROMOTED:
-            raise KeyboardInterrupt
+            request_stop(space.folder)
 
     assert run_sweep(space, observers=[Recorder(interrupt)]).state == "interrupted"
     recorder = Recorder()
