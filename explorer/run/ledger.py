@@ -61,7 +61,9 @@ class Ledger:
 
     def _passes(self, state: str, notes: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         """Key and passes of each stage of a trial, as far as it goes."""
-        name, arrival = next(reversed(notes.get(RUNGS, {}).items()), ("", {}))
+        rungs: dict[str, Mapping[str, Any]] = notes.get(RUNGS, {})
+        name = next(reversed(rungs), "")
+        arrival = rungs.get(name, {})
         # In strict order a trial knows of the others only what is certain: a paused one may yet go on.
         stopped = state == "PRUNED" or (self.space.order == "free" and state == "RUNNING")
         rung = Rung.parse(name) if stopped and arrival.get("standing") == "paused" else None

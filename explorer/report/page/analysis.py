@@ -76,7 +76,7 @@ def _passes(record: SweepRecord, ended: list[TrialRecord]) -> list[int]:
 
 def _cut(trial: TrialRecord) -> list[tuple[str, int]]:
     """Key and passes of the stage inside which a trial was stopped; none where that was between two stages."""
-    last = next(reversed(trial.rungs), None)
+    last = next(reversed(list(trial.rungs)), None)
     rung = None if last is None else Rung.parse(last)
     if rung is None or rung.epochs is None:
         return []
