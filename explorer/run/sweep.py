@@ -148,6 +148,7 @@ class _Sweep:
             return self._result("finished")
         if not (self._space.folder / PROGRESS_FILE).exists():
             self._write_progress()  # who looks while Ray starts sees that it is run
+            stack.callback(self._note_end_before_start)
         for left in self._space.folder.glob(f"{_SCRATCH}*"):  # of a driver that was killed: the study's lock is ours
             shutil.rmtree(left, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self._space.folder))
@@ -379,6 +380,12 @@ class _Sweep:
     def _tell(self, kind: Kind, data: dict[str, Any]) -> None:
         """Not through the queue: before it is asked for events, or after."""
         self._deliver([Event(sequence=self._recovery.sequence + 1, time=time.time(), kind=kind, data=data)])
+
+    def _note_end_before_start(self) -> None:
+        """Ctrl-C, or resources that do not fit: nothing was killed."""
+        if self._progress.started is None:
+            self._progress.state = "interrupted"
+            self._write_progress()
 
     def _write_progress(self) -> None:
         self._written = time.time()

@@ -172,6 +172,7 @@ def test_a_group_of_two_ranks_trains_every_stage_together(tmp_path: Path) -> Non
 def test_resources_that_do_not_fit_are_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"resources\.groups must be at most"):
         run_sweep(toy(tmp_path, "resources.groups=1000"))
+    assert sweep_status(tmp_path / "toy").state == "interrupted"
     with pytest.raises(UserError, match=r"needs .* 64 GPU"):
         run_sweep(toy(tmp_path, "resources.gpus_per_worker=64"))
     with pytest.raises(UserError, match=r"resources: a worker group needs"):
