@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 STOP_FILE = "stop"  # anyone who may write in the sweep's folder may ask for its end
 _LOOK_S = 0.5
+_BYTE_S = 0.01
 TERMINATED_GRACE_S = 20.0  # whoever sends SIGTERM sends SIGKILL some 30 s later
 
 
@@ -56,20 +59,36 @@ def wait_until_stopped(folder: Path) -> None:
 
 
 class Signals:
-    """What Ctrl-C and SIGTERM do: they raise :class:`Stopped`, the first one at a moment that suits the sweep."""
+    """What Ctrl-C and SIGTERM do: they raise :class:`Stopped`, the first one at a moment that suits the sweep.
 
-    def __init__(self) -> None:
+    ``arrived``: non-blocking; has a byte for each signal. Python itself calls a handler once for all that arrived while the main
+    thread was in C code, and Ray waits there for up to a second: two quick Ctrl-C would be one.
+    """
+
+    def __init__(self, arrived: socket.socket | None = None) -> None:
+        self._arrived = arrived
+        self._count = 0
         self._holding = False
         self._first: Stopped | None = None
 
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
-        grace_s = TERMINATED_GRACE_S if signum == signal.SIGTERM else None
-        stop = Stopped(grace_s, again=self._first is not None)
-        if self._holding and not stop.again:
-            self._first = stop
+        new = self._new()
+        if new == 0 and self._count:  # was counted together with the one before
             return
+        self._count += max(1, new)
+        grace_s = TERMINATED_GRACE_S if signum == signal.SIGTERM else None
+        stop = Stopped(grace_s, again=self._count > 1)
         self._first = self._first or stop
-        raise stop
+        if not self._holding or stop.again:
+            raise stop
+
+    def _new(self) -> int:
+        if self._arrived is None:
+            return 1
+        select.select([self._arrived], [], [], _BYTE_S)  # it is written after the handler was asked for
+        with suppress(BlockingIOError):
+            return sum(number in (signal.SIGINT, signal.SIGTERM) for number in self._arrived.recv(4096))
+        return 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -89,12 +108,20 @@ def signals_stop() -> Iterator[Signals]:
 
     Only the main thread may set handlers; elsewhere nothing is changed.
     """
-    signals = Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield signals
+        yield Signals()
         return
-    with _handling(signal.SIGTERM, signals.on_signal), _handling(signal.SIGINT, signals.on_signal):
-        yield signals
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signals = Signals(reader)
+        try:
+            with _handling(signal.SIGTERM, signals.on_signal), _handling(signal.SIGINT, signals.on_signal):
+                yield signals
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,6 +48,23 @@ def test_two_signals_at_one_moment_count_as_two() -> None:
     with pytest.raises(Stopped) as stopped, signals.held():
         signals.on_signal(signal.SIGINT, frame)
         signals.on_signal(signal.SIGINT, frame)
+    assert stopped.value.again
+
+
+def test_two_signals_that_python_tells_of_once_count_as_two() -> None:
+    def press() -> None:
+        for _ in range(2):  # the main thread waits in C code meanwhile
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60.0)
+    try:
+        with signals_stop(), pytest.raises(Stopped) as stopped:
+            thread.start()
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert stopped.value.again
 
 
