@@ -116,8 +116,7 @@ def artifacts_location(tracking: str, sweep: Path) -> str | None:
 
 def without_password(uri: str) -> str:
     """``uri`` as it may be shown."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}***@{rest.rpartition('@')[2]}" if "@" in rest else uri
+    return re.sub(r"://[^/]*@", "://***@", uri, count=1)
 
 
 def without_user(uri: str) -> str:

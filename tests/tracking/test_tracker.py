@@ -525,6 +525,8 @@ def test_passwords_are_not_shown():
     uri = "https://me:secret@host:5000/mlflow"
     assert without_password(uri) == "https://***@host:5000/mlflow"
     assert without_user(uri) == "https://host:5000/mlflow"
+    file = "sqlite:////data/me@here/mlflow.db"
+    assert without_password(file) == file
 
 
 def test_paused_promoted_and_pruned_trials_are_told_as_what_they_are(space):
