@@ -120,7 +120,7 @@ class _Sweep:
     ) -> None:
         self._space = space
         self._book = book
-        self._store = Store(space.store_folder)
+        self._store = Store(space.store_folder, area=space.name)
         known = read_study(book.path)
         self._ledger = Ledger.open(space, named, known)
         self._chain_jobs = {**named, **self._ledger.repairs(known, self._store)}
@@ -289,6 +289,8 @@ class _Sweep:
             told = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {event.kind} {event.stage} {event.key}\n{trace}\n"
             with suppress(OSError), self._errors_file.open("a", encoding="utf-8") as file:
                 file.write(told)
+        if event.kind is Kind.STAGE_CANCELLED and event.key is not None:  # of a trial that was stopped early
+            shutil.rmtree(self._store.work_folder(event.key), ignore_errors=True)
         if event.kind is Kind.STAGE_RETRIED and event.data["signature"] == NO_SPACE:
             self._full = event.data["error"]
         if event.kind is Kind.GROUP_LOST and event.data["failed_starts"] >= _MAX_FAILED_STARTS:

@@ -92,6 +92,7 @@ def test_what_is_pruned_costs_no_further_epoch_and_is_counted_as_what_it_is(stop
     status = sweep_status(stopped.space.folder)
     assert status.trials == {"complete": 2, "pruned": 4}
     assert (status.epochs_done, status.epochs_planned) == (24, 24)
+    assert not list(Path(stopped.space.store_folder).rglob("resume.pt")), "what it had trained takes no room any more"
 
 
 def test_a_pruned_trial_is_not_on_the_front(stopped: Stopped) -> None:
