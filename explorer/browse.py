@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -134,7 +134,7 @@ class Front:
     """The front of a sweep in one cost convention, with all that it was chosen from.
 
     ``candidates``: every point of every trial, in order of trial, stage and epoch. ``baselines``: named points beside
-    the front. ``all_on_gflops``: the plain network of the same parts, no policy.
+    the front. ``all_on_gflops``: the plain network of the same parts, no policy; ``all_on_rates``: what it uses.
     """
 
     folder: Path
@@ -147,6 +147,7 @@ class Front:
     chance: float
     trials: int
     record: SweepRecord
+    all_on_rates: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path | str, *, convention: Convention = "full") -> Self:
@@ -174,6 +175,7 @@ class Front:
             chance=1 / max(1, len(stages[0].classes)) if stages else 0.0,
             trials=len(record.trials),
             record=record,
+            all_on_rates={} if costs is None else costs.all_on_rates,
         )
 
     @cached_property

@@ -45,12 +45,21 @@ class SystemConfig(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A place where a network decides: ``policy.rgb`` decides use or skip once a segment."""
+    """A place where a network decides: ``policy.rgb`` decides use or skip once a segment.
+
+    ``shares``: the names under which is told what share of its units was computed, and how (:attr:`Scored.rate_PB`); its own
+    where there is only use and skip, one for each way to compute where there are several.
+    """
 
     name: str
     kind: Literal["categorical", "bernoulli", "continuous"]
     axes: tuple[Literal["segment", "frame", "modality", "block", "channel"], ...]
     choices: tuple[str, ...] = ("skip", "use")
+    shares: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.shares:
+            object.__setattr__(self, "shares", (self.name,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +316,9 @@ class Replay(Protocol):
         """``logits_BC`` under one setting, for metrics that need more than right or wrong."""
 
     def decisions(self, setting: Mapping[str, float]) -> Mapping[str, np.ndarray]:
-        """``use_BU`` (bool) for each site under one setting: which of its units (segments, frames) each video used."""
+        """``share_BU`` for each site (for each of its ``shares``) under one setting: of every unit (segment, frame) of each
+        video, whether it was used (bool), or the share of it in [0, 1] where a unit has parts (channels).
+        """
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be stored to rebuild the table with :meth:`System.replay_from`."""
@@ -315,15 +326,27 @@ class Replay(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CostTable:
-    """Multiply-accumulates a segment, for each convention: what use costs at each site, and what always runs."""
+    """Multiply-accumulates a segment, for each convention: what use costs at each site, and what always runs.
 
-    per_segment_macs: Mapping[Convention, Mapping[str, int]]  # site or modality -> MACs when used
+    ``all_on``: the rates of the plain network of the same parts, where that is not every site used everywhere (of several
+    resolutions of a frame it computes the highest alone); a site that it does not name is not used.
+    """
+
+    per_segment_macs: Mapping[Convention, Mapping[str, int]]  # site (a share of one) -> MACs when used
     always_macs: Mapping[Convention, int]  # the policy and whatever else runs for every segment
     segments: int
+    all_on: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def all_on_rates(self) -> dict[str, float]:
+        """Every site's rate in the plain network."""
+        sites = self.per_segment_macs["full"]
+        return {site: self.all_on.get(site, 0.0) for site in sites} if self.all_on else dict.fromkeys(sites, 1.0)
 
     def all_on_gmacs(self, convention: Convention) -> float:
-        """GMACs a video with every site used, without the policy: the plain network of the same parts."""
-        return sum(self.per_segment_macs[convention].values()) * self.segments / 1e9
+        """GMACs a video of the plain network of the same parts, without the policy."""
+        macs = self.per_segment_macs[convention]
+        return sum(macs[site] * rate for site, rate in self.all_on_rates.items()) * self.segments / 1e9
 
     def at_rates_gmacs(self, convention: Convention, rates: Mapping[str, float]) -> float:
         """GMACs a video at mean selection rates in [0, 1], the policy included."""
@@ -447,9 +470,7 @@ class System(abc.ABC):
             UserError: the data cannot be read.
         """
         stages = config.stages
-        return {
-            f"stages.{name}.epochs": 1 for name in type(stages).model_fields if getattr(stages, name).epochs > 1
-        }
+        return {f"stages.{name}.epochs": 1 for name in type(stages).model_fields if getattr(stages, name).epochs > 1}
 
     @abc.abstractmethod
     def open_data(self, config: Any, cache: Path) -> Data:

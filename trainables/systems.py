@@ -9,6 +9,7 @@ from trainables.errors import UserError
 
 SYSTEMS = {
     "adamml": "trainables.adamml.system:AdaMMLSystem",
+    "arnet": "trainables.arnet.system:ArNetSystem",
     "toy": "trainables.toy.system:ToySystem",
 }
 

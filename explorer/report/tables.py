@@ -52,8 +52,7 @@ def time_table(front: Front) -> Table:
     timed = front.times
     if timed is None:
         return table
-    rates = {site: 1.0 for point in front.candidates[:1] for site in point.val.rates}
-    columns = {"everything on": timed.times.seconds(rates, policy=False)}
+    columns = {"everything on": timed.times.seconds(front.all_on_rates, policy=False)}
     if front.points:
         columns["dearest point"] = front.points[-1].seconds(timed.times)
         columns["cheapest point"] = front.points[0].seconds(timed.times)

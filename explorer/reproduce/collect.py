@@ -119,7 +119,7 @@ def collect(plan: Reproduction) -> Reproduced:
 def _sites(plan: Reproduction, row: TableRow) -> tuple[str, ...]:
     system = plan.found.system
     config = system.Config.model_validate(dict(plan.jobs[row.name, plan.seeds[0]][-1].config))
-    return tuple(site.name for site in system.sites(config))
+    return tuple(share for site in system.sites(config) for share in site.shares)
 
 
 def _correct_SB(measured: Mapping[int, Measured], seeds: Sequence[int]) -> np.ndarray:

@@ -112,7 +112,8 @@ class Projection:
         described = {} if NOTE in parent.tags else {NOTE: note(self._space)}
         self._runs.write(parent, params=_flat(self._space.dump()), tags={**origin_tags(self._space), **described})
         sites = self._space.load_system().sites(self._space.base_config())
-        self._runs.set_experiment_tag(VIEW_TAG, first_columns([site.name for site in sites], list(self._space.search)))
+        shares = [share for site in sites for share in site.shares]
+        self._runs.set_experiment_tag(VIEW_TAG, first_columns(shares, list(self._space.search)))
         self._running = True
         self._catch_up(event)
 

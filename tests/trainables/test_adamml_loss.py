@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.trainables.adamml_parts import tiny_config
-from trainables.adamml.loss import classification_loss, efficiency_loss, hits
+from trainables.adamml.loss import efficiency_loss
+from trainables.kit.nets.classify import classification_loss, hits
 
 # Two videos, two segments: the first right with rates (1, 1/2), the second wrong.
 USE_BSM = torch.tensor([[[1.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])

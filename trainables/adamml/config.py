@@ -5,35 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, model_validator
 
-from trainables.contract import Optimiser, SystemConfig
+from trainables.contract import SystemConfig
 from trainables.kit.data.config import DataConfig
 from trainables.kit.data.modalities import MODALITIES, Modality
-from trainables.kit.nets.names import BACKBONE_NAMES
+from trainables.kit.nets.config import NetConfig
+from trainables.kit.recipes import OptimiserConfig
 from trainables.kit.temperature import Temperature
 
 FUSIONS = ("weighted", "average", "class_wise")  # of an adaptive network: a skipped modality is left out of a sum
 FUSION_BASELINES = (*FUSIONS, "max", "fc2")  # of every modality together
-
-
-class NetConfig(SystemConfig):
-    """A feature extractor: a name of ``kit.nets.backbones``, or one of your own as ``module:object``.
-
-    ``widths`` belongs to small_conv. ``weights``: null, ``imagenet``, ``kinetics400`` or a file.
-    """
-
-    backbone: str = "resnet50"
-    widths: tuple[int, ...] = ()
-    temporal_pool: bool = True
-    weights: str | None = None
-
-    @field_validator("backbone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in BACKBONE_NAMES and ":" not in name:
-            raise ValueError(f"backbone must be one of {', '.join(BACKBONE_NAMES)} or module:object, got {name!r}")
-        return name
 
 
 class RecognitionNet(NetConfig):
@@ -142,21 +124,6 @@ else:
         lambda modality: _net_field(NetConfig, modality.name, modality.policy),
         _Policy,
     )
-
-
-class OptimiserConfig(SystemConfig):
-    """An optimiser and its schedule; ``milestones`` in epochs."""
-
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: float = Field(0.001, gt=0, le=10)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(1e-4, ge=0)
-    schedule: Literal["constant", "multistep", "cosine", "one_cycle"] = "constant"
-    milestones: tuple[int, ...] = ()
-
-    def declared(self) -> Optimiser:
-        """The contract's value."""
-        return Optimiser(**self.model_dump())
 
 
 class StageConfig(SystemConfig):

@@ -7,16 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.adamml.config import AdaMMLConfig
-
-
-def classification_loss(logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
-    """Cross-entropy to a video's classes, each weighing the same (``truth_BC``: multi-hot, one of them as a rule)."""
-    return F.cross_entropy(logits_BC, truth_BC / truth_BC.sum(1, keepdim=True))
-
-
-def hits(logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
-    """``right_B`` as 0 and 1: whether the class with the largest logit is one of the video's own."""
-    return truth_BC.gather(1, logits_BC.detach().argmax(-1, keepdim=True))[:, 0]
+from trainables.kit.nets.classify import hits
 
 
 def efficiency_loss(

@@ -5,9 +5,7 @@ Axes: ``B`` video, ``S`` segment, ``M`` modality in the order of ``data.modaliti
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from trainables.adamml.fusion import CONTRIBUTIONS, FC2Fusion, max_of_present, s
 from trainables.adamml.policy import Policy
 from trainables.adamml.recognition import RecognitionNet
 from trainables.kit import noise
+from trainables.kit.nets.seeds import own_seed
 
 _DROPOUT = 16  # purposes of the noise: above the policy's
 
@@ -106,16 +105,3 @@ class AdaMML(nn.Module):
 def fuse(contribution_BSMC: Tensor, use_BSM: Tensor) -> Tensor:
     """``logits_BC``: sum over the used modalities, mean over all segments; nothing used counts as zeros."""
     return (contribution_BSMC * use_BSM[..., None]).sum(2).mean(1)
-
-
-@contextmanager
-def own_seed(part: str) -> Iterator[None]:
-    """Initial weights of a part from (seed, name of the part): they do not depend on what was built before it.
-
-    A unimodal checkpoint's key names its own net only, so its start must not change with another modality's net.
-    """
-    seed = torch.initial_seed()
-    digest = int.from_bytes(hashlib.sha256(f"{seed}:{part}".encode()).digest()[:8], "big") >> 1
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(digest)
-        yield

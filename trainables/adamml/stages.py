@@ -7,14 +7,13 @@ checkpoint that it starts from. Hence unimodal nets and warm-up are trained once
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from trainables.adamml.config import FUSION_BASELINES, AdaMMLConfig, NetConfig, OptimiserConfig, StageConfig
+from trainables.adamml.config import FUSION_BASELINES, AdaMMLConfig, StageConfig
 from trainables.contract import Json, Pass, Stage
+from trainables.kit.nets.config import net_settings
+from trainables.kit.recipes import OptimiserConfig
 
 FUSION_SUFFIX = "_fusion"
 RANDOM_TRAINING = frozenset(
@@ -67,7 +66,7 @@ def unimodal_stages(config: AdaMMLConfig) -> tuple[Stage, ...]:
             modalities=(name,),
             depends={
                 "data": _data(config, (name,)),
-                "net": _net(getattr(config.recognition, name)),
+                "net": net_settings(getattr(config.recognition, name)),
                 "dropout": config.recognition.dropout,
             },
             candidates="last",
@@ -224,26 +223,9 @@ def _nets(config: AdaMMLConfig) -> dict[str, Json]:
         policy["concat"] = True  # a wider LSTM starts from other weights; film begins as a policy without conditioning
     return {
         "data": _data(config, (*modalities, *config.data.also)),
-        "recognition": {m: _net(getattr(config.recognition, m)) for m in modalities},
+        "recognition": {m: net_settings(getattr(config.recognition, m)) for m in modalities},
         "dropout": config.recognition.dropout,
         "fusion": config.fusion,
-        "policy": {**policy, **{m: _net(getattr(config.policy, m)) for m in modalities}},
+        "policy": {**policy, **{m: net_settings(getattr(config.policy, m)) for m in modalities}},
         "sees": {m: config.seen_by_policy(m) for m in modalities},
     }
-
-
-def _net(net: NetConfig) -> Json:
-    """A net's settings, with the content of files in place of their paths."""
-    settings = net.model_dump(mode="json")
-    for name in ("weights", "checkpoint"):
-        path = settings.get(name)
-        if path is not None and Path(path).is_file():
-            about = Path(path).stat()
-            settings[name] = _sha256(path, about.st_size, about.st_mtime_ns)
-    return settings
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(path: str, size: int, mtime_ns: int) -> str:
-    """Of a file's content, read once while size and time stay: every trial asks for its keys."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from trainables.adamml.conditioning import draw_lambda
 from trainables.adamml.config import AdaMMLConfig
-from trainables.adamml.loss import classification_loss, efficiency_loss, hits
+from trainables.adamml.loss import efficiency_loss
 from trainables.adamml.model import AdaMML, fuse
 from trainables.adamml.stages import RANDOM_TRAINING, fusion_of
 from trainables.contract import Batch, Loss, StepContext
 from trainables.kit import noise
+from trainables.kit.nets.classify import classification_loss, hits, truth_of
 from trainables.kit.temperature import temperature_at
 
 _COIN = 2  # purpose of the noise of random decisions
@@ -51,18 +51,11 @@ def _sites_only(model: AdaMML, batch: Batch) -> Batch:
     return replace(batch, present_BSM=present_BSM)
 
 
-def _truth(model: AdaMML, batch: Batch) -> Tensor:
-    """``truth_BC``, float: multi-hot true classes."""
-    if batch.labels_BC is not None:
-        return batch.labels_BC.float()
-    return F.one_hot(batch.label_B, model.classes).float()
-
-
 def _unimodal(model: AdaMML, batch: Batch, modality: str, key_BS: Tensor) -> Loss:
     """Cross-entropy on the mean of the segments' logits; without a signal a segment counts as zeros."""
     present_BS = batch.present_BSM[:, :, 0]  # a unimodal stage asks for its one modality
     logits_BC = model.recognise_chosen(modality, batch.inputs[modality], present_BS, key_BS).mean(1)
-    truth_BC = _truth(model, batch)
+    truth_BC = truth_of(batch, model.classes)
     accuracy = hits(logits_BC, truth_BC).mean()
     return Loss(total=classification_loss(logits_BC, truth_BC), logs={"accuracy": accuracy})
 
@@ -97,7 +90,7 @@ def _recognition(model: AdaMML, config: AdaMMLConfig, batch: Batch, use_BSM: Ten
 
 def _classification(model: AdaMML, batch: Batch, contribution_BSMC: Tensor, use_BSM: Tensor) -> Loss:
     logits_BC = fuse(contribution_BSMC, use_BSM)
-    truth_BC = _truth(model, batch)
+    truth_BC = truth_of(batch, model.classes)
     logs = {"accuracy": hits(logits_BC, truth_BC).mean(), **_rates(model, use_BSM)}
     return Loss(total=classification_loss(logits_BC, truth_BC), logs=logs)
 
@@ -114,7 +107,7 @@ def _policy(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepCont
     logits_BSD2 = model.policy(batch.inputs, lambda_BM)
     use_BSM = model.policy.draw(logits_BSD2, temperature=temperature, key_BS=key_BS) * batch.present_BSM
     logits_BC = fuse(contribution_BSMC, use_BSM)
-    truth_BC = _truth(model, batch)
+    truth_BC = truth_of(batch, model.classes)
     classification = classification_loss(logits_BC, truth_BC)
     efficiency = efficiency_loss(config, use_BSM, logits_BC, truth_BC, lambda_BM)
     logs: dict[str, float | Tensor] = {

@@ -33,18 +33,13 @@ from trainables.contract import (
     Site,
     Stage,
     StepContext,
-    System,
 )
-from trainables.errors import InvalidInput, UserError
-from trainables.kit.data.fingerprint import data_fingerprint
-from trainables.kit.data.manifest import read_manifest
+from trainables.errors import UserError
 from trainables.kit.data.modalities import MODALITIES
-from trainables.kit.data.sample import sample_manifest
-from trainables.kit.data.splits import complete_splits
 from trainables.kit.measure.headroom import headroom as modality_headroom
 from trainables.kit.measure.replay import DRAW, ModalityReplay
-from trainables.kit.nets.names import PUBLISHED_WEIGHTS
-from trainables.pictures import VideoPictures
+from trainables.kit.nets.config import NetConfig
+from trainables.kit.video_system import VideoSystem
 from trainables.tables import PublishedRow, Table
 from trainables.timing import TimeTable
 
@@ -54,11 +49,10 @@ if TYPE_CHECKING:
 
     from trainables.adamml.predict import Runner
 
-REHEARSED = 16  # videos to validate on and to test on in a rehearsal
 DRAWS = 8  # over which drawn decisions are averaged
 
 
-class AdaMMLSystem(System):
+class AdaMMLSystem(VideoSystem):
     """A policy decides for each segment which modality is worth computing."""
 
     name = "adamml"
@@ -99,37 +93,14 @@ class AdaMMLSystem(System):
     def warnings(self, config: AdaMMLConfig, searched: Sequence[str]) -> tuple[str, ...]:
         return inert_warnings(config, searched)
 
+    def nets(self, config: AdaMMLConfig) -> Iterator[tuple[str, NetConfig]]:
+        for part in ("recognition", "policy"):
+            for modality in config.data.modalities:
+                yield f"{part}.{modality}", getattr(getattr(config, part), modality)
+
     def data_part(self, config: AdaMMLConfig) -> Mapping[str, Json]:
         sees = config.policy.sees  # decides which inputs are read beside the modalities
         return {"data": config.data.model_dump(mode="json", by_alias=True), "policy": {"sees": sees}}
-
-    def data_fingerprint(self, config: AdaMMLConfig) -> str:
-        return data_fingerprint(config.data)
-
-    def check_data(self, config: AdaMMLConfig) -> None:
-        problems = list(_missing_files(config))
-        if problems:
-            raise InvalidInput("files that the configuration names", problems)
-        read_manifest(config.data.manifest)
-
-    def prepare_data(self, config: AdaMMLConfig, cache: Path) -> None:
-        self.open_data(config, cache)
-
-    def rehearsal(self, config: AdaMMLConfig, folder: Path) -> Mapping[str, Json]:
-        manifest = folder / "manifest.jsonl"
-        known = (*main_stages(config), *(s for stages in baseline_stages(config).values() for s in stages))
-        sample_manifest(
-            config.data.manifest,
-            manifest,
-            split_seed=config.data.split_seed,
-            most={"train": max(stage.batch_size for stage in known), "val": REHEARSED, "test": REHEARSED},
-        )
-        return {**super().rehearsal(config, folder), "data.manifest": str(manifest)}
-
-    def open_data(self, config: AdaMMLConfig, cache: Path) -> Data:
-        from trainables.kit.data.dataset import VideoData
-
-        return VideoData(config.data, cache)
 
     def build(self, config: AdaMMLConfig, classes: int) -> nn.Module:
         from trainables.adamml.model import AdaMML
@@ -223,18 +194,6 @@ class AdaMMLSystem(System):
 
         return measure_time(self.without_initial_weights(config), classes, videos)
 
-    def val_files(self, config: AdaMMLConfig) -> Mapping[str, Path]:
-        videos = read_manifest(config.data.manifest).videos
-        val = set(complete_splits(videos, config.data.split_seed).ids("val"))
-        return {video.id: video.path for video in videos if video.id in val}
-
-    def pictures(self, config: AdaMMLConfig, cache: Path, video_ids: Sequence[str]) -> Mapping[str, VideoPictures]:
-        from trainables.kit.data.shown import segment_pictures
-
-        by_id = {video.id: video for video in read_manifest(config.data.manifest).videos}
-        videos = [by_id[name] for name in video_ids if name in by_id]
-        return segment_pictures(config.data, cache, videos, config.data.modalities)
-
     def networks(self, model: nn.Module, config: AdaMMLConfig) -> Mapping[str, Network]:
         from trainables.adamml.model import AdaMML
         from trainables.adamml.networks import networks
@@ -257,16 +216,3 @@ class AdaMMLSystem(System):
 
     def tables(self) -> Mapping[str, Table]:
         return TABLES
-
-
-def _missing_files(config: AdaMMLConfig) -> Iterator[str]:
-    """Weights and checkpoints of the modalities in use that are neither published ones nor files."""
-    for part, nets in (("recognition", config.recognition), ("policy", config.policy)):
-        for modality in config.data.modalities:
-            net = getattr(nets, modality)
-            if net.weights not in (None, *PUBLISHED_WEIGHTS) and not Path(net.weights).is_file():
-                known = ", ".join(PUBLISHED_WEIGHTS)
-                yield f"{part}.{modality}.weights must be {known} or an existing file, got {net.weights!r}"
-            checkpoint = getattr(net, "checkpoint", None)
-            if checkpoint is not None and not Path(checkpoint).is_file():
-                yield f"{part}.{modality}.checkpoint must be an existing file, got {checkpoint!r}"

@@ -112,11 +112,9 @@ def _times(front: Front) -> dict[str, Json] | None:
 
 def _all_on(front: Front, times: TimeTable) -> dict[str, float]:
     """Seconds of everything on, no policy: what all saving is measured against."""
-    sites = next((point.val.rates for point in front.candidates), {})
-    rates = dict.fromkeys(sites, 1.0)
     return {
-        NETWORK: short(times.network_s(rates, policy=False)),
-        WHOLE: short(times.total_s(rates, policy=False)),
+        NETWORK: short(times.network_s(front.all_on_rates, policy=False)),
+        WHOLE: short(times.total_s(front.all_on_rates, policy=False)),
     }
 
 

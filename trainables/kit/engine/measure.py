@@ -78,5 +78,4 @@ def _is_candidate(run: Run, epoch: int) -> bool:
 def _objective(run: Run, table: Replay) -> float:
     knobs = run.system.knobs(run.config) if run.stage.mode == "policy" else ()
     cost = run.system.cost(run.config, len(run.data.classes))
-    everything = dict.fromkeys(cost.per_segment_macs["full"], 1.0)
-    return accuracy_over_budgets(table, knobs, all_on_gmacs=cost.at_rates_gmacs("full", everything))
+    return accuracy_over_budgets(table, knobs, all_on_gmacs=cost.at_rates_gmacs("full", cost.all_on_rates))

@@ -42,6 +42,7 @@ def _stage_info(run: Run, chosen: int | None, seconds: float) -> dict[str, Json]
         "videos": {split: len(run.data.ids(split)) for split in ("train", "val", "test")},
         "cost": {
             "segments": cost.segments,
+            "all_on": dict(cost.all_on),
             "per_segment_macs": {c: dict(macs) for c, macs in cost.per_segment_macs.items()},
             "always_macs": dict(cost.always_macs),
         },

@@ -9,6 +9,8 @@ BACKBONE_NAMES = (
     "resnet50",
     "mobilenet_v2",
     "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
     "efficientnet_b3",
     "small_conv",
     *VIDEO_BACKBONE_NAMES,

@@ -1,0 +1,160 @@
+"""AR-Net (Meng et al., ECCV 2020) behind the System contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from trainables.arnet.actions import FRAME, actions, shares
+from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
+from trainables.arnet.inert import inert_warnings
+from trainables.arnet.knobs import DRAW, DRAWS, knobs
+from trainables.arnet.presets import PRESETS
+from trainables.arnet.published import published_rows
+from trainables.arnet.stages import FIGURE_FRAMES, FRAMES, baseline_stages, main_stages
+from trainables.arnet.tables import TABLES
+from trainables.contract import (
+    Batch,
+    CostTable,
+    Data,
+    Json,
+    Knob,
+    Loss,
+    Network,
+    Prediction,
+    Replay,
+    SegmentPrediction,
+    Share,
+    Site,
+    Stage,
+    StepContext,
+)
+from trainables.kit.measure.settings import SettingReplay
+from trainables.kit.nets.config import NetConfig
+from trainables.kit.video_system import VideoSystem
+from trainables.pictures import VideoPictures
+from trainables.tables import PublishedRow, Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainables.arnet.predict import Runner
+
+
+class ArNetSystem(VideoSystem):
+    """A policy decides for each frame at which resolution it is worth computing, or how many frames to skip."""
+
+    name = "arnet"
+    Config = ArNetConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Json]]] = PRESETS
+
+    def nets(self, config: ArNetConfig) -> Iterator[tuple[str, NetConfig]]:
+        for level in config.levels:
+            yield f"backbones.{level}", getattr(config.backbones, level)
+        yield "policy", config.policy
+
+    def stages(self, config: ArNetConfig) -> tuple[Stage, ...]:
+        return main_stages(config)
+
+    def baseline_stages(self, config: ArNetConfig) -> Mapping[str, tuple[Stage, ...]]:
+        return baseline_stages(config)
+
+    def sites(self, config: ArNetConfig) -> tuple[Site, ...]:
+        choices = tuple(action.name for action in actions(config))
+        return (Site(name=FRAME, kind="categorical", axes=("frame",), choices=choices, shares=shares(config)),)
+
+    def default_settings(self, config: ArNetConfig) -> Sequence[Mapping[str, float]]:
+        return tuple({DRAW: n} for n in range(DRAWS)) if config.test_decisions == "sample" else ({},)
+
+    def knobs(self, config: ArNetConfig) -> tuple[Knob, ...]:
+        return knobs(config)
+
+    def warnings(self, config: ArNetConfig, searched: Sequence[str]) -> tuple[str, ...]:
+        return inert_warnings(config, searched)
+
+    def build(self, config: ArNetConfig, classes: int) -> nn.Module:
+        from trainables.arnet.model import ArNet
+
+        return ArNet(config, classes)
+
+    def without_initial_weights(self, config: ArNetConfig) -> ArNetConfig:
+        raw = config.model_dump(by_alias=True)
+        for net in (*(raw["backbones"][level] for level in LEVELS), raw["policy"]):
+            net["weights"] = None
+        return ArNetConfig.model_validate(raw)
+
+    def step(self, model: nn.Module, config: ArNetConfig, batch: Batch, context: StepContext) -> Loss:
+        from trainables.arnet.model import ArNet
+        from trainables.arnet.steps import step
+
+        assert isinstance(model, ArNet)
+        return step(model, config, batch, context)
+
+    def cost(self, config: ArNetConfig, classes: int) -> CostTable:
+        from trainables.arnet.cost import cost_table
+
+        return cost_table(config, classes)
+
+    def replay(
+        self, model: nn.Module, config: ArNetConfig, data: Data, split: str, *, mode: str, seed: int, share: Share
+    ) -> Replay:
+        from trainables.arnet.measure import replay
+
+        return replay(model, config, data, split, mode=mode, seed=seed, share=share)
+
+    def replay_from(self, arrays: Mapping[str, np.ndarray], config: ArNetConfig) -> Replay:
+        return SettingReplay.from_arrays(arrays)
+
+    def predict(
+        self, model: nn.Module, config: ArNetConfig, video: Path, *, knobs: Mapping[str, float], mode: str
+    ) -> Prediction:
+        return self._runner(model, config, knobs, mode).predict(video)
+
+    def stream(
+        self, model: nn.Module, config: ArNetConfig, video: Path, *, knobs: Mapping[str, float], mode: str
+    ) -> Iterator[SegmentPrediction]:
+        return self._runner(model, config, knobs, mode).stream(video)
+
+    def _runner(self, model: nn.Module, config: ArNetConfig, knobs: Mapping[str, float], mode: str) -> Runner:
+        from trainables.arnet.model import ArNet
+        from trainables.arnet.predict import Runner
+
+        assert isinstance(model, ArNet)
+        return Runner(model, config, knobs, mode)
+
+    def pictures(self, config: ArNetConfig, cache: Path, video_ids: Sequence[str]) -> Mapping[str, VideoPictures]:
+        """The frames once, under the highest resolution: the others are smaller pictures of the same."""
+        found = super().pictures(config, cache, video_ids)
+        name = config.share_of(LEVELS[0])
+        return {
+            video: VideoPictures(jpeg={name: next(iter(one.jpeg.values()))}, bounds_s=one.bounds_s)
+            for video, one in found.items()
+        }
+
+    def networks(self, model: nn.Module, config: ArNetConfig) -> Mapping[str, Network]:
+        from trainables.arnet.model import ArNet
+        from trainables.arnet.networks import networks
+
+        assert isinstance(model, ArNet)
+        return networks(model, config)
+
+    def modes(self, config: ArNetConfig) -> tuple[str, ...]:
+        return (
+            "policy",
+            "sampled",
+            "all_on",
+            "random",
+            *(f"only.{level}" for level in (*config.levels, LOWEST)),
+            "multi_scale",
+            "lstm",
+            *(f"{FRAMES}{count}" for count in FIGURE_FRAMES),
+        )
+
+    def published(self) -> tuple[PublishedRow, ...]:
+        return published_rows()
+
+    def tables(self) -> Mapping[str, Table]:
+        return TABLES
