@@ -30,12 +30,16 @@ def test_the_convention_decides_what_a_point_costs():
 
 
 def test_too_small_a_budget_names_the_cheapest_point():
-    with pytest.raises(UserError, match=r"at most 0\.5 GFLOPs.*the cheapest costs 1 at accuracy 0\.600, 0\.5 \(100 %\) too much"):
+    with pytest.raises(
+        UserError, match=r"at most 0\.5 GFLOPs.*the cheapest costs 1 at accuracy 0\.600, 0\.5 \(100 %\) too much"
+    ):
         pick(FRONT, Wish(max_gflops=0.5))
 
 
 def test_too_high_an_accuracy_names_the_nearest_point_within_budget():
-    with pytest.raises(UserError, match=r"within 5 GFLOPs.*accuracy 0\.85.*nearest reaches 0\.800, 0\.05 short, at 4 GFLOPs"):
+    with pytest.raises(
+        UserError, match=r"within 5 GFLOPs.*accuracy 0\.85.*nearest reaches 0\.800, 0\.05 short, at 4 GFLOPs"
+    ):
         pick(FRONT, Wish(max_gflops=5, min_accuracy=0.85))
 
 

@@ -112,7 +112,9 @@ def test_a_plateau_ends_a_sweep_whose_last_trials_added_nothing(finished: Finish
         study.tell(asked.number, {"accuracy": 0.0, "gflops": 1e3})
     recorder = Recorder()
     assert run_sweep(space, observers=[recorder]).trials == {"complete": 5}
-    assert not recorder.of(Kind.TRIAL_STARTED)  # what the told trial's stages lack is trained, no further trial is asked
+    assert not recorder.of(
+        Kind.TRIAL_STARTED
+    )  # what the told trial's stages lack is trained, no further trial is asked
 
 
 def test_changed_space_is_refused_by_the_name_of_what_changed(finished: Finished) -> None:

@@ -17,7 +17,11 @@ from explorer.store.remote import Remote
 pytestmark = pytest.mark.server
 
 KEY = "joint-0123"
-FILES = {"stage.json": b'{"stage": "joint"}', "points.json": b"[1, 2]", "epochs/0001/weights.safetensors": b"\x01" * 5000}
+FILES = {
+    "stage.json": b'{"stage": "joint"}',
+    "points.json": b"[1, 2]",
+    "epochs/0001/weights.safetensors": b"\x01" * 5000,
+}
 
 Machine = Callable[[str], Store]
 
@@ -96,7 +100,9 @@ def test_a_damaged_object_is_found_and_can_be_trained_again(machine: Machine, ob
     assert len(store.names("store/.broken")) == 1
 
 
-def test_a_half_trained_stage_goes_on_on_another_machine_and_leaves_nothing(machine: Machine, object_store: str) -> None:
+def test_a_half_trained_stage_goes_on_on_another_machine_and_leaves_nothing(
+    machine: Machine, object_store: str
+) -> None:
     here, there = machine("here"), machine("there")
     work = here.work(KEY)
     for epoch in (1, 2):

@@ -15,34 +15,73 @@ import pytest
 import torch
 
 from tests.trainables.adamml_parts import merged, tiny_config
-from trainables.contract import CONVENTIONS, System
+from tests.trainables.arnet_parts import arnet_config
+from trainables.contract import CONVENTIONS, Loss, StepContext, System
 from trainables.kit.engine.keys import find_stage, stage_jobs
-from trainables.kit.engine.train import load_model, read_replay, replay_epoch, run_stage
-from trainables.kit.engine.weights import load_weights
+from trainables.kit.engine.prepare import open_for
+from trainables.kit.engine.train import StageCancelled, load_model, read_replay, replay_epoch, run_stage
+from trainables.kit.engine.weights import load_into, load_weights
 from trainables.systems import SYSTEMS, load_system
 from trainables.toy.config import ToyConfig
 
 ONE_EPOCH = {"epochs": 1, "batch_size": 12}
-SHORT = dict.fromkeys(("unimodal", "warmup", "joint", "finetune", "fusion", "random"), ONE_EPOCH)
+TWO_EPOCHS = {"epochs": 2, "batch_size": 12}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A system, a configuration that trains in a second, and a change that only the stages from ``joint`` on see."""
+    """A system, a configuration that trains in a second, and a change that only the stages from ``joint`` on see.
+
+    ``everything``: a stage that is measured with everything on. ``thresholds``: whether higher knobs can only cost less.
+    """
 
     system: System
     config: Any
     later: Any
+    everything: str = "weighted_fusion"
+    thresholds: bool = True
+
+    @property
+    def warm(self) -> Any:
+        """The same at another temperature."""
+        raw = self.config.model_dump(mode="json", by_alias=True)
+        return self.system.Config.model_validate(merged(raw, {"temperature": {"initial": 0.5}}))
+
+
+def adamml(clips: Path) -> Case:
+    stages = dict.fromkeys(("unimodal", "warmup", "finetune", "fusion", "random"), ONE_EPOCH)
+    raw = {"stages": {**stages, "joint": TWO_EPOCHS}, "data": {"segments": {"test": 5}}}
+    later = merged(raw, {"lambda": {"rgb": 0.3}})
+    return Case(load_system("adamml"), tiny_config(raw, str(clips)), tiny_config(later, str(clips)))
+
+
+def arnet(clips: Path) -> Case:
+    stages = dict.fromkeys(("warmup", "finetune", "baseline"), ONE_EPOCH)
+    raw = {"stages": {**stages, "joint": TWO_EPOCHS}, "data": {"segments": {"train": 4, "test": 4}}}
+    later = merged(raw, {"alpha": 0.3})
+    return Case(
+        load_system("arnet"),
+        arnet_config(raw, str(clips)),
+        arnet_config(later, str(clips)),
+        everything="uniform",
+        thresholds=False,
+    )
+
+
+def toy(clips: Path) -> Case:
+    return Case(load_system("toy"), ToyConfig(), ToyConfig.model_validate({"lambda": {"rgb": 0.3}}))
+
+
+CASES = {"adamml": adamml, "arnet": arnet, "toy": toy}
+
+
+def test_every_system_has_a_case():
+    assert set(CASES) == set(SYSTEMS)
 
 
 @pytest.fixture(scope="module", params=sorted(SYSTEMS))
 def case(request: pytest.FixtureRequest, clips: Path) -> Case:
-    system = load_system(request.param)
-    if request.param == "toy":
-        return Case(system, ToyConfig(), ToyConfig.model_validate({"lambda": {"rgb": 0.3}}))
-    raw = {"stages": SHORT, "data": {"segments": {"test": 5}}}
-    later = merged(raw, {"lambda": {"rgb": 0.3}})
-    return Case(system, tiny_config(raw, str(clips)), tiny_config(later, str(clips)))
+    return CASES[request.param](clips)
 
 
 def all_stages(case: Case, config: Any) -> list[Any]:
@@ -124,8 +163,8 @@ def test_every_trained_stage_changes_only_what_it_declares(trained):
 
 def test_all_on_costs_the_counted_total_and_random_about_half(trained):
     case = trained.case
-    cost = case.system.cost(case.config, len(read(trained, "weighted_fusion")["classes"]))
-    fused = table(trained, "weighted_fusion").score([{}])
+    cost = case.system.cost(case.config, len(read(trained, case.everything)["classes"]))
+    fused = table(trained, case.everything).score([{}])
     for convention in CONVENTIONS:
         assert fused.gmacs_PB[convention].mean() == pytest.approx(cost.all_on_gmacs(convention))
     for name in {"random_both", "random_test"} & set(trained.jobs):
@@ -143,6 +182,8 @@ def test_measured_cost_equals_the_closed_form_at_the_measured_rates(trained):
 
 
 def test_lower_thresholds_never_cost_less(trained):
+    if not trained.case.thresholds:
+        pytest.skip("the knobs of this system are no thresholds")
     scored = table(trained, "finetune").score(
         [{knob.name: value for knob in trained.case.system.knobs(trained.case.config)} for value in (0.1, 0.5, 0.9)]
     )
@@ -166,6 +207,94 @@ def test_training_twice_gives_the_same_bits(trained, tmp_path):
     assert (again / "weights.safetensors").read_bytes() == (
         trained.results["joint"] / "weights.safetensors"
     ).read_bytes()
+
+
+def test_every_setting_of_the_knobs_is_in_the_table(trained):
+    case = trained.case
+    settings = [{knob.name: value} for knob in case.system.knobs(case.config) for value in (*knob.values, knob.default)]
+    scored = table(trained, "finetune").score([{}, *settings])
+    for convention in CONVENTIONS:
+        assert np.isfinite(scored.gmacs_PB[convention]).all()
+    defaults = {knob.name: knob.default for knob in case.system.knobs(case.config)}
+    for p, setting in enumerate(settings, 1):
+        if {**defaults, **setting} == defaults:
+            np.testing.assert_array_equal(scored.correct_PB[p], scored.correct_PB[0])
+
+
+def test_the_shares_that_a_table_tells_are_those_of_the_sites_and_of_the_cost(trained):
+    case = trained.case
+    told = set(table(trained, "finetune").score([{}]).rate_PB)
+    assert told == {share for site in case.system.sites(case.config) for share in site.shares}
+    assert told == set(case.system.cost(case.config, 2).per_segment_macs["full"])
+    decided = table(trained, "finetune").decisions({})
+    assert set(decided) == told
+    assert all(((share >= 0) & (share <= 1)).all() for share in decided.values())
+
+
+def test_a_table_read_back_says_the_same(trained):
+    stored = table(trained, "finetune")
+    again = trained.case.system.replay_from(stored.arrays(), trained.case.config)
+    np.testing.assert_array_equal(again.score([{}]).correct_PB, stored.score([{}]).correct_PB)
+    np.testing.assert_array_equal(again.video_logits({}), stored.video_logits({}))
+    np.testing.assert_array_equal(again.truth_BC, stored.truth_BC)
+    assert tuple(again.video_ids) == tuple(stored.video_ids)
+
+
+def test_a_run_that_was_cut_off_ends_with_the_same_bits(trained, tmp_path):
+    job = trained.jobs["joint"]
+    parents = {name: trained.results[name] for name in job.parents}
+    with pytest.raises(StageCancelled):
+        run_stage(job, work=tmp_path, parents=parents, cache=trained.cache, on_epoch=lambda report: False)
+    again = run_stage(job, work=tmp_path, parents=parents, cache=trained.cache, on_epoch=lambda report: True)
+    whole = trained.results["joint"] / "weights.safetensors"
+    assert (again / "weights.safetensors").read_bytes() == whole.read_bytes()
+
+
+def test_temperature_changes_gradients_and_no_hard_draw(trained):
+    """The first step of the stage that learns to decide: equal losses, which hard draws alone make."""
+    case = trained.case
+    first, second = (first_policy_step(trained, config) for config in (case.config, case.warm))
+    assert float(first.total.detach()) == pytest.approx(float(second.total.detach()), rel=1e-6)
+    rates = [name for name in first.logs if name.startswith("rate.")]
+    assert all(float(first.logs[name]) == pytest.approx(float(second.logs[name])) for name in rates)
+
+
+def test_every_part_that_decides_gets_a_finite_gradient_that_is_not_zero(trained):
+    if trained.case.system.name == "toy":
+        pytest.skip("the toy's policy learns in closed form")
+    model = fresh_model(trained, trained.case.config)
+    first_policy_step(trained, trained.case.config, model).total.backward()
+    gradients = {
+        name: p.grad for name, p in model.named_parameters() if p.grad is not None and name.startswith("policy.")
+    }
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+    norms = {name: float(gradient.norm()) for name, gradient in gradients.items() if name.endswith("weight")}
+    assert all(norm > 0 for norm in norms.values()), norms
+
+
+def fresh_model(trained: TrainedCase, config: Any) -> torch.nn.Module:
+    classes = len(read(trained, "joint")["classes"])
+    torch.manual_seed(0)
+    model = trained.case.system.build(config, classes)
+    for parent in trained.jobs["joint"].parents:
+        load_into(model, load_weights(trained.results[parent] / "weights.safetensors"))
+    return model.eval()
+
+
+def first_policy_step(trained: TrainedCase, config: Any, model: torch.nn.Module | None = None) -> Loss:
+    system = trained.case.system
+    stage = find_stage(system, config, "joint")
+    data = open_for(system, trained.jobs["joint"], trained.cache)
+    batch = next(
+        iter(
+            data.train_batches(
+                modalities=stage.modalities, segments=stage.segments, batch_size=stage.batch_size, draw=(0, 0, 0)
+            )
+        )
+    )
+    context = StepContext(stage="joint", pass_name=stage.passes[-1].name, epoch=0, epochs=stage.epochs, noise=11)
+    return system.step(model or fresh_model(trained, config), config, batch, context)
 
 
 def test_weights_load_into_a_fresh_network(trained):

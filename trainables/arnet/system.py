@@ -56,6 +56,11 @@ class ArNetSystem(VideoSystem):
             yield f"backbones.{level}", getattr(config.backbones, level)
         yield "policy", config.policy
 
+    def data_part(self, config: ArNetConfig) -> Mapping[str, Json]:
+        sizes = {level: {"size": config.size_of(level)} for level in LEVELS}  # which must fit the data's
+        data = config.data.model_dump(mode="json", by_alias=True)
+        return {"data": data, "backbones": sizes, "policy": {"size": config.policy.size}}
+
     def stages(self, config: ArNetConfig) -> tuple[Stage, ...]:
         return main_stages(config)
 
