@@ -21,6 +21,7 @@ DIM = {
     "resnet50": 2048,
     "mobilenet_v2": 1280,
     "efficientnet_b0": 1280,
+    "efficientnet_b1": 1280,
     "efficientnet_b3": 1536,
     "small_conv": 6,
     "mvit_v2_s": 768,

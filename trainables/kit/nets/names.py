@@ -10,7 +10,6 @@ BACKBONE_NAMES = (
     "mobilenet_v2",
     "efficientnet_b0",
     "efficientnet_b1",
-    "efficientnet_b2",
     "efficientnet_b3",
     "small_conv",
     *VIDEO_BACKBONE_NAMES,

@@ -25,7 +25,6 @@ BACKBONES: Mapping[str, Family] = {
     "mobilenet_v2": Family(build=mobilenet.build, layout=mobilenet.LAYOUT),
     "efficientnet_b0": Family(build=efficientnet.build, layout=efficientnet.LAYOUT),
     "efficientnet_b1": Family(build=efficientnet.build, layout=efficientnet.LAYOUT),
-    "efficientnet_b2": Family(build=efficientnet.build, layout=efficientnet.LAYOUT),
     "efficientnet_b3": Family(build=efficientnet.build, layout=efficientnet.LAYOUT),
     "small_conv": Family(build=small_conv.build),
     "mvit_v2_s": Family(build=video.build_mvit, layout=video.MVIT_LAYOUT),
