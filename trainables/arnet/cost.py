@@ -16,7 +16,7 @@ from torch import nn
 
 from trainables.arnet.actions import LOOK
 from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
-from trainables.arnet.model import ArNet, Recogniser
+from trainables.arnet.model import ArNet
 from trainables.contract import Convention, CostTable
 from trainables.kit.measure.macs import count_macs
 from trainables.kit.measure.thop import count_thop
@@ -43,9 +43,9 @@ def lstm_macs(config: ArNetConfig, classes: int) -> dict[Convention, int]:
     """What the LSTM baseline adds to the highest resolution, a frame."""
     model = _on_meta(config, classes)
     with torch.device("meta"):
-        feature_BTD = torch.empty(1, 1, model.backbones[LEVELS[0]].backbone.dim)
+        feature_BTD = torch.empty(1, 1, model.net(LEVELS[0]).backbone.dim)
     counted = count_macs(model.lstm, lambda: model.lstm(feature_BTD)).total
-    head = model.backbones[LEVELS[0]].head.weight.numel()  # its own head stands in for the backbone's
+    head = model.net(LEVELS[0]).head.weight.numel()  # its own head stands in for the backbone's
     return {"paper": 2 * feature_BTD.shape[-1] ** 2, "full": counted - head}
 
 
@@ -56,8 +56,7 @@ def _count(relevant: str, classes: int) -> CostTable:
     model = _on_meta(every, classes)
     paper, full = {}, {}
     for level in LEVELS:
-        net, size = model.backbones[level], config.size_of(level)
-        assert isinstance(net, Recogniser)
+        net, size = model.net(level), config.size_of(level)
         call = partial(net, torch.empty(1, 3, size, size, device="meta"))
         name = config.share_of(level)
         paper[name] = _literature(config, level) or count_thop(net, call)

@@ -119,7 +119,7 @@ class _Measured:
         model, config = self.model, self.config
         every_BT = torch.ones(x_BTCHW.shape[:2], device=x_BTCHW.device)
         if self.mode == LSTM:
-            net = model.backbones[LEVELS[0]]
+            net = model.net(LEVELS[0])
             feature_ND = net.features(model.at(LEVELS[0], x_BTCHW.flatten(0, 1)))
             logits_BC = model.lstm(feature_ND.view(*x_BTCHW.shape[:2], -1)).mean(1)
             return self._forced_output(logits_BC, {LEVELS[0]: every_BT}, policy=False)

@@ -76,6 +76,12 @@ class ArNet(nn.Module):
         with own_seed("lstm"):
             self.lstm = LstmHead(nets[LEVELS[0]].backbone.dim, config.policy.lstm, classes)
 
+    def net(self, level: str) -> Recogniser:
+        """The network of a resolution."""
+        net = self.backbones[level]
+        assert isinstance(net, Recogniser)
+        return net
+
     def at(self, level: str, x_NCHW: Tensor) -> Tensor:
         """Frames at the size of ``level``."""
         return resized(x_NCHW, self.config.size_of(level), self.config.resize)
@@ -83,7 +89,7 @@ class ArNet(nn.Module):
     def recognise(self, level: str, x_NCHW: Tensor, key_N: Tensor | None = None) -> Tensor:
         """``logits_NC`` of frames (at full size) by the backbone of ``level``."""
         keys = None if key_N is None else noise.keys(_DROPOUT + LEVELS.index(level), key_N)
-        return self.backbones[level](self.at(level, x_NCHW), keys)
+        return self.net(level)(self.at(level, x_NCHW), keys)
 
     def policy_features(self, x_BTCHW: Tensor) -> Tensor:
         """``feature_BTD`` of all frames."""

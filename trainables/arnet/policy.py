@@ -37,6 +37,8 @@ class Rollout:
 class Policy(nn.Module):
     """``net``, ``lstm``, ``actions`` (7 logits in the paper) and ``head`` (class logits: the lowest resolution's prediction)."""
 
+    frames_A: Tensor
+
     def __init__(self, config: ArNetConfig, classes: int) -> None:
         super().__init__()
         policy = config.policy

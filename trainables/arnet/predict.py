@@ -122,7 +122,7 @@ class Runner:
 
     def _lstm(self, x_1CHW: Tensor, progress: _Progress) -> set[str]:
         level, head = LEVELS[0], self.model.lstm
-        feature_1D = self.model.backbones[level].features(self.model.at(level, x_1CHW))
+        feature_1D = self.model.net(level).features(self.model.at(level, x_1CHW))
         zeros = feature_1D.new_zeros(1, head.lstm.hidden_size)
         progress.baseline = head.lstm(feature_1D, progress.baseline or (zeros, zeros))
         progress.total_C = progress.total_C + head.head(progress.baseline[0])[0].float().cpu()

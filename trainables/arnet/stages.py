@@ -83,6 +83,7 @@ def baseline_stages(config: ArNetConfig) -> Mapping[str, tuple[Stage, ...]]:
 def _joint(config: ArNetConfig, after: tuple[str, ...]) -> Stage:
     joint = config.stages.joint
     backbones, policy = tuple(f"backbones.{level}" for level in config.levels), ("policy",)
+    passes: tuple[Pass, ...]
     if joint.policy is None:
         passes = (_pass(config, "joint", (*backbones, *policy), joint.recognition),)
     else:

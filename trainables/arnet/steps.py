@@ -95,7 +95,7 @@ def _single(model: ArNet, batch: Batch, x_BTCHW: Tensor, level: str, key_BT: Ten
 
 
 def _high_features(model: ArNet, x_BTCHW: Tensor, key_BT: Tensor) -> Tensor:
-    net = model.backbones[LEVELS[0]]
+    net = model.net(LEVELS[0])
     feature_ND = net.dropout(net.features(model.at(LEVELS[0], x_BTCHW.flatten(0, 1))), key_BT.flatten())
     return feature_ND.view(*x_BTCHW.shape[:2], -1)
 
