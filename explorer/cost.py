@@ -31,6 +31,7 @@ def cost_info(space: SearchSpace, rates: Mapping[str, float] | None = None) -> d
         "segments": table.segments,
         "conventions": {
             convention: {
+                "counts": system.counts[convention],
                 "per_segment_macs": {
                     "recognition": dict(table.per_segment_macs[convention]),
                     "policy": table.always_macs[convention],

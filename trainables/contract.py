@@ -415,6 +415,10 @@ class System(abc.ABC):
     name: ClassVar[str]
     Config: ClassVar[type[SystemConfig]]
     presets: ClassVar[Mapping[str, Mapping[str, Json]]]
+    counts: ClassVar[Mapping[Convention, str]] = {  # what each convention of cost counts, for people
+        "paper": "as the authors count",
+        "full": "every multiplication of a network that runs",
+    }
 
     @abc.abstractmethod
     def stages(self, config: Any) -> tuple[Stage, ...]:

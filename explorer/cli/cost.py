@@ -7,11 +7,6 @@ from typing import Annotated
 
 import typer
 
-MEANINGS = {
-    "paper": "convolutions and the policy's LSTM, as the authors count",
-    "full": "every multiplication of a network that runs",
-}
-
 
 def command(
     space: Annotated[str, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")],
@@ -35,7 +30,7 @@ def _print(info: dict) -> None:
     from rich.table import Table
 
     for name, counted in info["conventions"].items():
-        table = Table(title=f"{name}: {MEANINGS[name]}", title_justify="left", title_style="bold")
+        table = Table(title=f"{name}: {counted['counts']}", title_justify="left", title_style="bold")
         table.add_column("part")
         table.add_column("MACs a segment", justify="right", no_wrap=True)
         table.add_column("GFLOPs a video", justify="right", no_wrap=True)
@@ -46,7 +41,7 @@ def _print(info: dict) -> None:
         for part, macs in parts.items():
             table.add_row(part, f"{macs:,}", f"{macs * info['segments'] / 1e9:.4f}")
         table.add_section()
-        table.add_row("every modality, no policy", "", f"{counted['all_on_gflops']:.4f}")
+        table.add_row("everything on, no policy", "", f"{counted['all_on_gflops']:.4f}")
         if counted["at_rates_gflops"] is not None:
             table.add_row("at the given rates, with policy", "", f"{counted['at_rates_gflops']:.4f}")
         Console().print(table)

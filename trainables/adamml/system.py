@@ -58,6 +58,7 @@ class AdaMMLSystem(VideoSystem):
     name = "adamml"
     Config = AdaMMLConfig
     presets: ClassVar[Mapping[str, Mapping[str, Json]]] = PRESETS
+    counts = {**VideoSystem.counts, "paper": "convolutions and the policy's LSTM, as the authors count"}
 
     def stages(self, config: AdaMMLConfig) -> tuple[Stage, ...]:
         return main_stages(config)

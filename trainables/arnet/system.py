@@ -50,6 +50,7 @@ class ArNetSystem(VideoSystem):
     name = "arnet"
     Config = ArNetConfig
     presets: ClassVar[Mapping[str, Mapping[str, Json]]] = PRESETS
+    counts = {**VideoSystem.counts, "paper": "as thop 0.0.31 counts, and a policy that looks at every frame"}
 
     def nets(self, config: ArNetConfig) -> Iterator[tuple[str, NetConfig]]:
         for level in config.levels:
