@@ -79,7 +79,7 @@ def _at_rung(
     place = next(i for i, job in enumerate(jobs) if job.stage == rung.stage)
     needed, job = jobs[: place + 1], jobs[place]
     _train(needed, queue, number=number, until={} if rung.epochs is None else {job.key: rung.epochs})
-    epochs = job.epochs if rung.epochs is None else rung.epochs
+    epochs = max(1, job.epochs) if rung.epochs is None else rung.epochs  # what trains nothing is measured once
     now, before = (_epoch_metrics(space, job, epoch, queue) for epoch in (epochs - 1, epochs - 2))
     if now is None:
         raise StageFailed(f"stage {job.stage} measured nothing after {epochs} epochs: it cannot be compared there")

@@ -7,7 +7,7 @@ import pytest
 
 from explorer.spec import SearchSpace, load_space
 from explorer.spec.draws import default_point
-from explorer.spec.plan import baseline_chains, chain, plan_info
+from explorer.spec.plan import baseline_chains, chain, plan_info, trial_rungs
 
 SPACE = """\
 system: tests.spec.fake:FakeSystem
@@ -89,3 +89,13 @@ def test_a_group_that_does_not_fit_is_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize("groups", [1, 3])
 def test_stated_groups_are_the_slots(tmp_path: Path, groups: int) -> None:
     assert plan_info(load(tmp_path, [f"resources.groups={groups}"])).slots == groups
+
+
+def test_early_stopping_is_planned_with_its_rungs_and_off_unless_given(tmp_path: Path) -> None:
+    plain = load_space("toy", [f"storage={tmp_path}"])
+    assert plain.early_stopping is None
+    assert trial_rungs(plain, {}) == ()
+    space = load_space("toy", [f"storage={tmp_path}", "early_stopping={reduction_factor: 2}"])
+    assert [rung.name for rung in trial_rungs(space, {})] == ["joint:2", "joint"]
+    assert any("epoch 2 of stage joint, the end of stage joint" in warning for warning in plan_info(space).warnings)
+    assert (space.cohort, space.model_copy(update={"order": "strict"}).cohort) == (None, 4)
