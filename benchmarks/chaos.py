@@ -35,6 +35,7 @@ from typing import Any
 import yaml
 
 from benchmarks.processes import descendants
+from explorer.tracking.server import NO_JOBS
 
 ROOT = Path(__file__).parents[1]
 TRIALS, EPOCH_S = 10, 0.25
@@ -116,7 +117,8 @@ class TrackingServer:
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
         quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
+        environment = {**os.environ, **NO_JOBS}
+        self._process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
 
     def kill(self) -> None:
         assert self._process is not None

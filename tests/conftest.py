@@ -14,6 +14,7 @@ from tests.tour import Tour, take_tour
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 
 # Tests of these kinds wait for processes that other processes start: where a busy machine makes one of a thousand of them miss
 # a limit of Ray's or of a server's start, it is run once more. Both runs are told at the end (-rR); two failures fail.

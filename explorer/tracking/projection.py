@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _STATUS: dict[str, Status] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 RUNG_TAG = "trial.rung"  # the rung of early stopping that a trial reached last
+_LAST = "seconds"  # the metric of an epoch that is written last: where it is, the others are
 _SAMPLES = 3  # random points that tell which stages the searched values reach
 
 
@@ -47,7 +48,7 @@ class Projection:
         self._open_trials: set[int] = set()
         self._jobs: dict[str, Mapping[str, Any]] = {}
         self._pending: dict[str, tuple[RunState, list[Number]]] = {}
-        self._shown: dict[tuple[str, str], set[int]] = {}  # epochs written by this process, by run and stage key
+        self._shown: dict[tuple[str, str], set[int]] = {}  # epochs that are written, by run and stage key
         self._front = FrontView(space, runs)
         self._load = SystemMetrics()
         self._load_step: int | None = None  # of the last sample; None: not asked of the server yet
@@ -87,6 +88,7 @@ class Projection:
             self._write_load()
         except Exception:
             self._runs.forget()
+            self._shown.clear()
             raise
 
     def _go_on(self, events: Sequence[Event]) -> None:
@@ -205,11 +207,22 @@ class Projection:
         targets = {number: self._trial_run(number) for number in owners if number in self._open_trials}
         states = list(targets.values()) if owners else [self._stage_run(event)]
         prefix = f"{stage}/" if owners else ""
-        values = {**event.data["metrics"], "seconds": event.data["seconds"]}
+        values = {**event.data["metrics"], _LAST: event.data["seconds"]}
         for state in states:
+            shown = self._shown_epochs(state, key, prefix)
+            if epoch in shown:  # trained again, because its checkpoint was damaged or its worker killed: the first one stays
+                continue
             _, numbers = self._pending.setdefault(state.run_id, (state, []))
             numbers += _numbers(values, step=epoch, time_ms=_ms(event), prefix=prefix)
-            self._shown.setdefault((state.run_id, key), set()).add(epoch)
+            shown.add(epoch)
+
+    def _shown_epochs(self, state: RunState, key: str, prefix: str) -> set[int]:
+        """The epochs of a stage that the run shows, those that an earlier process wrote included."""
+        known = self._shown.get((state.run_id, key))
+        if known is None:
+            last = f"{prefix}{_LAST}"
+            known = self._shown[state.run_id, key] = self._runs.steps(state, last) if last in state.metrics else set()
+        return known
 
     def _stage_finished(self, event: Event) -> None:
         self._front.stale = True

@@ -1,6 +1,7 @@
 """The tracker against a real SQLite store: the tree of runs, truthful ends, and going on after a kill."""
 
 import collections
+import dataclasses
 import json
 import logging
 import signal
@@ -333,6 +334,29 @@ def test_what_a_killed_process_left_of_a_trial_goes_to_the_run_of_the_trial(spac
     assert set(tree.stages) == {"warmup"}
     assert sorted(tree.steps(tree.trials[0], "joint/val.accuracy")) == [0, 1, 2, 3]
     assert tree.trials[0].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("again", ["by the same process", "by another one"])
+def test_a_stage_that_is_trained_again_shows_its_epochs_once(space, again):
+    """Its checkpoint was damaged: the same epochs arrive a second time, later."""
+    events: list[Event] = []
+    sweep = RealSweep(space, events.append)
+    sweep.start()
+    sweep.trial()
+    sweep.book.close()
+    uri = tracking_uri(space)
+    first = _projection(space, uri)
+    first.apply(events)
+    started = [event for event in events if event.kind in (Kind.SWEEP_STARTED, Kind.TRIAL_STARTED)]
+    trained = [event for event in events if event.stage is not None]
+    later = [dataclasses.replace(event, time=event.time + 60) for event in (*started, *trained)]
+    (first if again == "by the same process" else _projection(space, uri)).apply(later)
+    tree = Tree(uri)
+    for run, prefix in ((tree.trials[0], "joint/"), (tree.stages["warmup"], "")):
+        for metric in [name for name in run.data.metrics if name.startswith(prefix)]:
+            steps = tree.steps(run, metric)
+            assert len(steps) == len(set(steps)), metric
+    assert sorted(tree.steps(tree.trials[0], "joint/val.accuracy")) == [0, 1, 2, 3]
 
 
 def _projection(space, uri: str) -> Projection:
