@@ -43,7 +43,7 @@ test: check
 	@{ $(BROWSER); } >/dev/null 2>&1 || echo "chromium could not be installed: the browser tests are skipped"
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
-# A hundred random kills of everything that a sweep consists of: more than an hour (ten took seven minutes on a busy machine).
+# A hundred random kills of everything that a sweep consists of: twenty minutes on a quiet machine (docs/results/chaos.md).
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m benchmarks.chaos --kills 100 --json
