@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from explorer.browse import Front, Reference
-from explorer.fronts import OperatingPoint
+from explorer.fronts import OperatingPoint, hypervolume
 from explorer.fronts import front as non_dominated
 from explorer.fronts.controller import BudgetController
 from explorer.store import Store
@@ -146,6 +146,7 @@ def compared(per_seed: Mapping[int, Mapping[str, Any]], *, trials: Sequence[int]
             "seconds": float(np.mean([run.seconds for run in runs])),
             "passes_ratio": float(np.mean([run.passes for run in runs])) / one,
             "hypervolume": [v.hypervolume(r) for v, r in zip(own, references, strict=True)],
+            "hypervolume_val": [on_validation(v, r) for v, r in zip(own, references, strict=True)],
             "hypervolume_ratios": {n: ratio(own, fronts[n], references, draws) for n in counts},
             "gflops_share": _range(own, references),
             "monotone": _mean([monotone(run) for run in runs]),
@@ -165,6 +166,7 @@ def compared(per_seed: Mapping[int, Mapping[str, Any]], *, trials: Sequence[int]
         "independent": {
             n: {
                 "hypervolume": [f.hypervolume(r) for f, r in zip(fronts[n], references, strict=True)],
+                "hypervolume_val": [on_validation(f, r) for f, r in zip(fronts[n], references, strict=True)],
                 "passes": float(np.mean([sweep.passes for sweep in sweeps[n]])),
                 "seconds": float(np.mean([sweep.seconds for sweep in sweeps[n]])),
                 "gflops_share": _range(fronts[n], references),
@@ -227,6 +229,12 @@ def matched(ours: Sequence[Valued], theirs: Sequence[Valued], references: Sequen
             ],
         }
     return found
+
+
+def on_validation(front: Valued, reference: Reference) -> float:
+    """The area under the same points by their cross-fitted values on validation, from the same corner: for choosing a recipe."""
+    corner = {"all_on_gflops": reference.gflops, "reference_accuracy": reference.accuracy}
+    return hypervolume(front.points, **corner, split="val")
 
 
 def _within(front: Valued, budget: float) -> tuple[np.ndarray, float] | None:

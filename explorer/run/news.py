@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from explorer.run.events import Event, Kind
@@ -58,13 +58,11 @@ def news(event: Event) -> str | None:
         case Kind.STAGE_FAILED:
             return f"stage {event.stage} failed: {_line(data['error'])}"
         case Kind.TRIAL_FINISHED:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in data["values"].items())
-            return f"trial {event.trial} finished: {values}"
+            return f"trial {event.trial} finished: {_values(data['values'])}"
         case Kind.TRIAL_FAILED:
             return f"trial {event.trial} failed: {_line(data['error'])}"
         case Kind.TRIAL_PAUSED:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in data["values"].items())
-            return f"trial {event.trial} paused at {Rung.parse(data['rung'])}: {values}"
+            return f"trial {event.trial} paused at {Rung.parse(data['rung'])}: {_values(data['values'])}"
         case Kind.TRIAL_PROMOTED:
             return f"trial {event.trial} goes on beyond {Rung.parse(data['rung'])}"
         case Kind.TRIAL_PRUNED:
@@ -76,7 +74,8 @@ def news(event: Event) -> str | None:
         case Kind.GROUP_LOST:
             return f"the worker group of {data['slot']} died and starts again"
         case Kind.SWEEP_ENDED:
-            return f"sweep {data['state']}{' at once, without its running epochs' * data.get('at_once', False)}"
+            how = " at once, without its running epochs" if data.get("at_once") else ""
+            return f"sweep {data['state']}{how}"
     return None
 
 
@@ -85,6 +84,10 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _values(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
 def _line(text: str, width: int = 160) -> str:
