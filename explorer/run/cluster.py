@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import SweepFailed, UserError
+from explorer.run.stopping import hangup_ignored
 
 # What a group of one worker takes beside its tensors (measured 0.85): worker, controller, synchronisation actor.
 GROUP_GIB = 0.9
@@ -146,7 +147,7 @@ def _start(address: str, dashboard: bool) -> None:
     local = {"address": "local", "include_dashboard": dashboard, "object_store_memory": _OBJECT_STORE_BYTES}
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
-            with _same_imports():
+            with _same_imports(), hangup_ignored():
                 ray.init(**local, **quiet)
             close_token(Path.home() / ".ray" / "auth_token")
             return

@@ -199,17 +199,23 @@ class JobQueue:
         entry.epochs_done = max(entry.epochs_done, len(history))
         return entry.wanted and not self._closed
 
-    def report(self, key: str, worker: str, report: Mapping[str, Any]) -> bool:
-        """An epoch is done. False: stop, nobody waits for more of this job or it is not this worker's any more."""
+    def report(self, key: str, worker: str, *epochs: Mapping[str, Any]) -> bool:
+        """Epochs are done, the latest last. False: stop, nobody waits for more of this job or it is not this worker's any more.
+
+        Those that were told before are no news. A worker tells the one before again, in case that this queue's predecessor
+        answered it and died before the driver had read it.
+        """
         entry = self._held(key, worker)
         if entry is None:
             return False
-        epoch = int(report["epoch"])
-        if epoch >= entry.epochs_done:  # an epoch trained again after a kill is not news
-            entry.epochs_done = epoch + 1
-            entry.metrics[epoch] = report["metrics"]
+        for told in epochs:
+            epoch = int(told["epoch"])
+            if epoch in entry.metrics:  # or it was trained again after a kill
+                continue
+            entry.epochs_done = max(entry.epochs_done, epoch + 1)
+            entry.metrics[epoch] = told["metrics"]
             entry.errors.clear()
-            fields = {name: report[name] for name in ("epoch", "epochs", "metrics", "seconds")}
+            fields = {name: told[name] for name in ("epoch", "epochs", "metrics", "seconds")}
             self._note(Kind.STAGE_EPOCH, entry, **fields)
         return entry.wanted and not self._closed
 

@@ -25,7 +25,8 @@ class QueueActor:
     """Forwards to a :class:`JobQueue`; what waits is woken by every change. All of it runs in one event loop.
 
     Ray starts its process anew when it dies. Until the driver has opened it with what it knows, every call waits; and no
-    worker is answered before the driver has read what the answer rests on, so what the driver knows is enough.
+    worker is answered before the driver has read what the answer rests on, so what the driver knows is enough. An epoch alone is
+    answered at once (3 ms in place of 11: a short epoch is a tenth of a second), and told again with the next one.
     """
 
     def __init__(self, store: str) -> None:
@@ -108,10 +109,10 @@ class QueueActor:
         queue = await self._queue()
         return queue.resumed(key, worker, history)
 
-    async def report(self, key: str, worker: str, report: Mapping[str, Any]) -> bool:
+    async def report(self, key: str, worker: str, *epochs: Mapping[str, Any]) -> bool:
         queue = await self._queue()
-        go_on = queue.report(key, worker, report)
-        await self._told(queue)
+        go_on = queue.report(key, worker, *epochs)
+        self._wake()
         return go_on
 
     async def finish(self, key: str, worker: str) -> None:

@@ -1,7 +1,7 @@
 """What the driver knows of the queue, so that a queue whose process died is opened again where it was. No Ray here.
 
 The queue answers a worker only when the driver has read the event that the answer rests on, so nothing that a worker was told
-is missing from here.
+is missing from here, except its latest epoch, which it tells again.
 """
 
 from __future__ import annotations

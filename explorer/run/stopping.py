@@ -1,4 +1,4 @@
-"""How a running sweep is told to stop: by a file in its folder, by Ctrl-C, by SIGTERM. No Ray here."""
+"""How a running sweep is told to stop: by a file in its folder, by Ctrl-C, by SIGTERM, by a terminal that goes. No Ray here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from types import FrameType
 STOP_FILE = "stop"  # anyone who may write in the sweep's folder may ask for its end
 _LOOK_S = 0.5
 _BYTE_S = 0.01
-TERMINATED_GRACE_S = 20.0  # whoever sends SIGTERM sends SIGKILL some 30 s later
+TERMINATED_GRACE_S = 20.0  # whoever sends SIGTERM, or ends a session, sends SIGKILL some 30 s later
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -59,7 +60,7 @@ def wait_until_stopped(folder: Path) -> None:
 
 
 class Signals:
-    """What Ctrl-C and SIGTERM do: they raise :class:`Stopped`, the first one at a moment that suits the sweep.
+    """What Ctrl-C, SIGTERM and SIGHUP do: they raise :class:`Stopped`, the first one at a moment that suits the sweep.
 
     ``arrived``: non-blocking; has a byte for each signal. Python itself calls a handler once for all that arrived while the main
     thread was in C code, and Ray waits there for up to a second: two quick Ctrl-C would be one.
@@ -76,7 +77,7 @@ class Signals:
         if new == 0 and self._count:  # was counted together with the one before
             return
         self._count += max(1, new)
-        grace_s = TERMINATED_GRACE_S if signum == signal.SIGTERM else None
+        grace_s = None if signum == signal.SIGINT else TERMINATED_GRACE_S
         stop = Stopped(grace_s, again=self._count > 1)
         self._first = self._first or stop
         if not self._holding or stop.again:
@@ -87,7 +88,7 @@ class Signals:
             return 1
         select.select([self._arrived], [], [], _BYTE_S)  # it is written after the handler was asked for
         with suppress(BlockingIOError):
-            return sum(number in (signal.SIGINT, signal.SIGTERM) for number in self._arrived.recv(4096))
+            return sum(number in _ENDING for number in self._arrived.recv(4096))
         return 0
 
     @contextmanager
@@ -104,8 +105,9 @@ class Signals:
 
 @contextmanager
 def signals_stop() -> Iterator[Signals]:
-    """Ctrl-C and SIGTERM (a scheduler's or a container's end) raise :class:`Stopped`. Ray's own handler aborts the process.
+    """Ctrl-C, SIGTERM (a scheduler's or a container's end) and SIGHUP (the terminal's) raise :class:`Stopped`.
 
+    Ray's own handler aborts the process. SIGHUP stays ignored where it is ignored (``nohup``).
     Only the main thread may set handlers; elsewhere nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -118,7 +120,7 @@ def signals_stop() -> Iterator[Signals]:
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signals = Signals(reader)
         try:
-            with _handling(signal.SIGTERM, signals.on_signal), _handling(signal.SIGINT, signals.on_signal):
+            with _handling(signals.on_signal, *_ENDING):
                 yield signals
         finally:
             signal.set_wakeup_fd(before)
@@ -130,14 +132,26 @@ def signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handling(signal.SIGTERM, signal.SIG_IGN), _handling(signal.SIGINT, signal.SIG_IGN):
+    with _handling(signal.SIG_IGN, *_ENDING):
         yield
 
 
 @contextmanager
-def _handling(number: signal.Signals, handler: object) -> Iterator[None]:
-    before = signal.signal(number, handler)  # type: ignore[arg-type]
+def hangup_ignored() -> Iterator[None]:
+    """Processes that are started meanwhile outlive the terminal, so that running epochs can end in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handling(signal.SIG_IGN, signal.SIGHUP):
+        yield
+
+
+@contextmanager
+def _handling(handler: object, *numbers: signal.Signals) -> Iterator[None]:
+    numbers = tuple(n for n in numbers if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN)
+    before = {number: signal.signal(number, handler) for number in numbers}  # type: ignore[arg-type]
     try:
         yield
     finally:
-        signal.signal(number, before or signal.SIG_DFL)
+        for number, handled in before.items():
+            signal.signal(number, handled or signal.SIG_DFL)

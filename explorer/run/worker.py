@@ -60,8 +60,13 @@ def _train(job: StageJob, setup: WorkerSetup, worker: str, store: Store, ranks: 
     def tell(method: str, *details: Any) -> Any:
         return ray.get(getattr(setup.queue, method).remote(job.key, worker, *details)) if ranks.first else None
 
+    before: list[dict[str, Any]] = []
+
     def on_epoch(report: EpochReport) -> bool:
-        return bool(tell("report", asdict(report)))
+        epoch = asdict(report)
+        go_on = tell("report", *before, epoch)
+        before[:] = [epoch]
+        return bool(go_on)
 
     def on_resume(history: Sequence[Mapping[str, float]]) -> bool:
         return bool(tell("resumed", list(history)))

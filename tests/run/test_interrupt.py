@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,52 @@ def test_ctrl_c_once_parks_a_sweep_twice_ends_it_at_once_and_it_is_finished_afte
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len([run for run in runs if "trial_id" in run.data.tags]) == 3
+
+
+_ON_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.ray
+def test_a_closed_terminal_parks_a_sweep_with_its_running_epoch_and_leaves_no_process(tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    fields = [f"storage={tmp_path}", "tracking=none", "budget.trials=3", "baselines=[]", "epoch_s=1.0"]
+    fields += ["resources.groups=1", "resources.cpus_per_worker=0.5"]
+    words = ["sweep", "toy", *(word for field in fields for word in ("-o", field))]
+    ours, theirs = os.openpty()
+    sweep = subprocess.Popen(
+        [sys.executable, "-c", _ON_TERMINAL, "-m", "explorer.cli.app", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    os.close(theirs)
+
+    def shown_and_trained() -> bool:
+        while select.select([ours], [], [], 0.0)[0]:
+            os.read(ours, 2**16)
+        return trains(folder, sweep)
+
+    try:
+        wait_for(shown_and_trained, sweep)
+        started = descendants(sweep.pid)
+        os.close(ours)
+        sweep.wait(PATIENCE_S)
+    finally:
+        if sweep.poll() is None:
+            sweep.kill()
+            sweep.wait()
+    wait_for_end(started, seconds=PATIENCE_S)
+    assert sweep_status(folder).state == "interrupted"
+    log = (folder / "sweep.log").read_text()
+    assert "stopping: running epochs get 20 s to finish" in log
+    assert " sweep interrupted (" in log.splitlines()[-1]
+    assert not list(folder.glob(".scratch*"))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from explorer.run.entry import State
 from explorer.run.events import Kind
 from explorer.run.jobs import MAX_DEATHS, MAX_SAME_ERRORS, JobError, JobQueue
+from explorer.run.recovery import Recovery
 from trainables.contract import StageJob
 
 ERROR = JobError(signature="ValueError at x.py:1", message="ValueError: no")
@@ -176,6 +177,23 @@ def test_epoch_trained_again_after_a_kill_is_told_once(store: Store) -> None:
     queue.report("warmup", "w2", epoch(1))
     told = [event.data["epoch"] for event in queue.events(0) if event.kind is Kind.STAGE_EPOCH]
     assert told == [0, 1]
+
+
+def test_epoch_that_a_dead_queue_answered_is_told_by_the_next_report_and_one_that_was_read_is_not(store: Store) -> None:
+    first = store.queue()
+    first.submit([WARMUP], "a")
+    first.take("w")
+    recovery = Recovery()
+    assert first.report("warmup", "w", epoch(0))
+    for event in first.events(0):
+        recovery.on_event(event)
+    assert first.report("warmup", "w", epoch(0), epoch(1)), "answered, and never read"
+    second = JobQueue(store.__contains__, known=recovery.known())
+    second.submit([WARMUP], "a")
+    assert second.report("warmup", "w", epoch(1), epoch(2))
+    told = [event.data["epoch"] for event in second.events(recovery.sequence) if event.kind is Kind.STAGE_EPOCH]
+    assert told == [1, 2]
+    assert second.report("warmup", "w", epoch(2), epoch(3)) and second.outcomes(["warmup"])["warmup"].epochs == 4
 
 
 def test_worker_that_died_after_publishing_is_not_trained_again(store: Store) -> None:

@@ -93,7 +93,8 @@ def test_a_submitted_sweep_is_stopped_from_outside_goes_on_and_is_browsed(
     job_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "never-printed")
-    overrides = ["budget.trials=2", "epoch_s=0.3", "resources.groups=1"]
+    name = f"toy{time.time_ns()}"  # the cluster still knows the job of a run of this test that failed
+    overrides = [f"name={name}", "budget.trials=2", "epoch_s=0.3", "resources.groups=1"]
     space = toy(tmp_path, *overrides)
     words = ["-o", f"storage={tmp_path}", "-o", "tracking=none", "-o", "baselines=[]"]
     for override in overrides:
@@ -103,12 +104,12 @@ def test_a_submitted_sweep_is_stopped_from_outside_goes_on_and_is_browsed(
     assert run(["sweep", "toy", *words, *at, "--detach", "--json"]) == 0
     told = capsys.readouterr().out
     submitted = json.loads(told)
-    assert submitted["sweep"] == "toy" and submitted["job"].startswith("toy-")
+    assert submitted["sweep"] == name and submitted["job"].startswith(f"{name}-")
     _wait(lambda: _epochs_done(space.folder) > 1 or _job_ended(job_server))
     assert not _job_ended(job_server), submission.job_log(job_server, submitted["job"])
     assert run(["sweep", "toy", *words, *at, "--detach"]) == 2
     assert f"is being run by job {submitted['job']}" in capsys.readouterr().err
-    assert run(["stop", "toy", *at]) == 0
+    assert run(["stop", name, *at]) == 0
     _wait(lambda: _job_ended(job_server))
     assert sweep_status(space.folder).state == "interrupted"
 
@@ -118,7 +119,7 @@ def test_a_submitted_sweep_is_stopped_from_outside_goes_on_and_is_browsed(
     assert (status.state, status.trials) == ("finished", {"complete": 2})
     assert status.job is not None and status.job["address"] == job_server
     assert Front.load(space.folder).points
-    assert run(["status", "toy", *at, "--logs"]) == 0
+    assert run(["status", name, *at, "--logs"]) == 0
     told += capsys.readouterr().out
     assert "SUCCEEDED" in told and "trial 1 finished" in told
     assert "never-printed" not in told
