@@ -35,6 +35,7 @@ def cost_info(space: SearchSpace, rates: Mapping[str, float] | None = None) -> d
                 "per_segment_macs": {
                     "recognition": dict(table.per_segment_macs[convention]),
                     "policy": table.always_macs[convention],
+                    **({"plain": table.plain_macs[convention]} if table.plain_macs else {}),
                 },
                 "all_on_gflops": table.all_on_gmacs(convention),
                 "at_rates_gflops": None if rates is None else table.at_rates_gmacs(convention, rates),

@@ -329,13 +329,15 @@ class CostTable:
     """Multiply-accumulates a segment, for each convention: what use costs at each site, and what always runs.
 
     ``all_on``: the rates of the plain network of the same parts, where that is not every site used everywhere (of several
-    resolutions of a frame it computes the highest alone); a site that it does not name is not used.
+    resolutions of a frame it computes the highest alone); a site that it does not name is not used. ``plain_macs``: what the
+    plain network computes whatever is decided (its first layers), where a site is a part of a network.
     """
 
     per_segment_macs: Mapping[Convention, Mapping[str, int]]  # site (a share of one) -> MACs when used
     always_macs: Mapping[Convention, int]  # the policy and whatever else runs for every segment
     segments: int
     all_on: Mapping[str, float] = field(default_factory=dict)
+    plain_macs: Mapping[Convention, int] = field(default_factory=dict)
 
     @property
     def all_on_rates(self) -> dict[str, float]:
@@ -346,23 +348,33 @@ class CostTable:
     def all_on_gmacs(self, convention: Convention) -> float:
         """GMACs a video of the plain network of the same parts, without the policy."""
         macs = self.per_segment_macs[convention]
-        return sum(macs[site] * rate for site, rate in self.all_on_rates.items()) * self.segments / 1e9
+        used = sum(macs[site] * rate for site, rate in self.all_on_rates.items())
+        return (used + self.plain_macs.get(convention, 0)) * self.segments / 1e9
 
     def at_rates_gmacs(self, convention: Convention, rates: Mapping[str, float]) -> float:
         """GMACs a video at mean selection rates in [0, 1], the policy included."""
         used = sum(macs * rates[site] for site, macs in self.per_segment_macs[convention].items())
-        return (used + self.always_macs[convention]) * self.segments / 1e9
+        return (used + self.plain_macs.get(convention, 0) + self.always_macs[convention]) * self.segments / 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What was chosen at a site for one of its units (a segment, a frame), with the unit's place in the video."""
+    """What was chosen at a site for one of its units (a segment, a frame), with the unit's place in the video.
+
+    ``share``: of a unit that has parts (channels), how many of them were used, in [0, 1]; ``choice`` is ``use`` if there are any.
+    """
 
     site: str
     index: int
     start_s: float
     end_s: float
     choice: str
+    share: float | None = None
+
+    @property
+    def used(self) -> float:
+        """How much of the unit was used: all (1), nothing (0), or its share."""
+        return float(self.choice == "use") if self.share is None else self.share
 
 
 @dataclass(frozen=True, kw_only=True)

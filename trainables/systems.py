@@ -1,4 +1,4 @@
-"""Every system by name. A new one is a folder beside this file and a line here."""
+"""Every system by name. A new one is a folder beside this file and a line here. Of equal names of tables the first is meant."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from trainables.errors import UserError
 SYSTEMS = {
     "adamml": "trainables.adamml.system:AdaMMLSystem",
     "arnet": "trainables.arnet.system:ArNetSystem",
+    "adafuse": "trainables.adafuse.system:AdaFuseSystem",
     "toy": "trainables.toy.system:ToySystem",
 }
 

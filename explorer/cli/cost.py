@@ -38,6 +38,8 @@ def _print(info: dict) -> None:
             **counted["per_segment_macs"]["recognition"],
             "policy, for every segment": counted["per_segment_macs"]["policy"],
         }
+        if "plain" in counted["per_segment_macs"]:
+            parts["what nobody decides about"] = counted["per_segment_macs"]["plain"]
         for part, macs in parts.items():
             table.add_row(part, f"{macs:,}", f"{macs * info['segments'] / 1e9:.4f}")
         table.add_section()

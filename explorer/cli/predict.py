@@ -13,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from explorer.predict import PickedModel, Stream, VideoPrediction
 
+_PARTS = "▁▂▃▄▅▆▇"  # signs for a share of a segment
+
 
 def command(
     point: Annotated[str, typer.Argument(help="The folder that `explorer pick` printed, or models:/NAME@ALIAS.")],
@@ -138,6 +140,11 @@ def _write(
     return written
 
 
+def _mark(used: float) -> str:
+    """A sign for how much of a segment was used."""
+    return "■" if used == 1 else "·" if used == 0 else _PARTS[min(len(_PARTS) - 1, int(used * len(_PARTS)))]
+
+
 def timeline(result: VideoPrediction, all_on_gflops: float) -> list[str]:
     """Lines for a person: label, cost, and a row for each site with a mark for each segment."""
     share = result.gflops / all_on_gflops
@@ -150,12 +157,15 @@ def timeline(result: VideoPrediction, all_on_gflops: float) -> list[str]:
     width = max(map(len, sites), default=0)
     for site in sites:
         row = [decision for decision in decisions if decision.site == site]
-        marks = " ".join("■" if decision.choice == "use" else "·" for decision in row)
-        used = sum(decision.choice == "use" for decision in row)
-        lines.append(f"  {site:<{width}}  {marks}  used in {used} of {len(row)} segments")
+        marks = " ".join(_mark(decision.used) for decision in row)
+        used = sum(decision.used for decision in row)
+        parts = any(decision.share is not None for decision in row)
+        told = f"{used / len(row):.0%} on average" if parts else f"used in {used:.0f} of {len(row)} segments"
+        lines.append(f"  {site:<{width}}  {marks}  {told}")
     if decisions:
         lines.append(
             f"  {'':<{width}}  from {decisions[0].start_s:.2f} s to {decisions[-1].end_s:.2f} s; ■ used, · skipped"
+            + (", between them a share" if any(decision.share is not None for decision in decisions) else "")
         )
     if decisions and all(decision.choice == "skip" for decision in decisions):
         lines.append("  nothing was used: every such video gets this same label; pick a point with a larger budget")

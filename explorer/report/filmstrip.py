@@ -26,23 +26,23 @@ _ROW_PX, _MARGIN_PX, _TEXT_PX = 26, 8, 15
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """Decisions as a table: ``used[site][s]`` for the segments whose bounds are ``bounds_s``."""
+    """Decisions as a table: ``used[site][s]`` for the segments whose bounds are ``bounds_s``: how much of each, in [0, 1]."""
 
     bounds_s: Sequence[tuple[float, float]]
-    used: Mapping[str, Sequence[bool]]
+    used: Mapping[str, Sequence[float]]
 
     @classmethod
     def of(cls, found: VideoPrediction) -> Strip:
-        """Of a prediction whose decisions are use or skip of segments."""
+        """Of a prediction whose decisions are use or skip of segments, or of a share of each."""
         bounds: dict[int, tuple[float, float]] = {}
-        used: dict[str, dict[int, bool]] = {}
+        used: dict[str, dict[int, float]] = {}
         for decision in found.prediction.decisions:
             bounds[decision.index] = (decision.start_s, decision.end_s)
-            used.setdefault(decision.site, {})[decision.index] = decision.choice == "use"
+            used.setdefault(decision.site, {})[decision.index] = decision.used
         order = sorted(bounds)
         return cls(
             bounds_s=[bounds[i] for i in order],
-            used={site: [row.get(i, False) for i in order] for site, row in used.items()},
+            used={site: [row.get(i, 0.0) for i in order] for site, row in used.items()},
         )
 
 
@@ -69,8 +69,8 @@ def _video_html(found: VideoPrediction, all_on: float) -> str:
     times = "".join(f"<td>{picture}<br>{middle:.1f} s</td>" for picture, middle in zip(pictures, middles, strict=True))
     rows = "".join(
         f"<tr><th>{html.escape(site)}</th>"
-        + "".join(f"<td class='cell{' used' * use}'>{'✓' if use else '·'}</td>" for use in row)
-        + f"<td class=sum>{sum(row)} of {len(row)}</td></tr>"
+        + "".join(f"<td class='cell{' used' * (use > 0)}'>{_mark(use)}</td>" for use in row)
+        + f"<td class=sum>{sum(row):.3g} of {len(row)}</td></tr>"
         for site, row in strip.used.items()
     )
     return (
@@ -95,6 +95,10 @@ td{{text-align:center;font-size:12px;color:#555}} th{{text-align:right;padding-r
 img{{display:block;min-width:64px}} .cell{{background:{SKIPPED};color:#222;padding:.2em .6em;border-radius:3px}}
 .used{{background:{USED};color:#fff;font-weight:700}} .sum{{text-align:left;white-space:nowrap}}
 """
+
+
+def _mark(use: float) -> str:
+    return "✓" if use == 1 else f"{use:.0%}" if use > 0 else "·"
 
 
 # --- video ------------------------------------------------------------------------------------------------------------
@@ -174,9 +178,12 @@ class _Canvas:
             draw.text((_MARGIN_PX, y + 3), site, fill="black", font=font)
             for segment, use in enumerate(used):
                 box = self._cell(segment, row)
-                draw.rectangle(box, fill=USED if use else SKIPPED)
-                if use:
+                draw.rectangle(box, fill=USED if use == 1 else SKIPPED)
+                if use == 1:
                     draw.line(_tick(box), fill="white", width=3)
+                elif use > 0:  # a part of it: filled from below
+                    left, upper, right, lower = box
+                    draw.rectangle((left, lower - use * (lower - upper), right, lower), fill=USED)
         below = self._top + len(strip.used) * _ROW_PX
         draw.text(
             (_MARGIN_PX, below + 3), "green with tick: used; grey: skipped, not computed", fill="#555555", font=font

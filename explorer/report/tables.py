@@ -14,13 +14,14 @@ from trainables.contract import Convention
 
 KNOBS_FROM_COLUMNS = 110  # narrower terminals show neither knobs nor parameters: --json and --html have all
 PARAMETERS_FROM_COLUMNS = 140
+MOST_RATES = 6  # columns of rates: of systems that decide at more places, means are shown
 
 
 def front_table(front: Front, *, width: int = 100) -> Table:
     """The front, cheapest first, then the baselines; names are printed as they are, never read as markup."""
     points = front.points
     rows = (*points, *front.baselines)
-    sites = _names(p.val.rates for p in rows)
+    rates = _rate_columns(_names(p.val.rates for p in rows))
     knobs = _names(p.point.knobs for p in rows) if width >= KNOBS_FROM_COLUMNS else []
     parameters = _names(p.parameters for p in rows) if width >= PARAMETERS_FROM_COLUMNS else []
     title, below = Text(f"Front of {front.name}"), Text(caption(front))
@@ -28,17 +29,32 @@ def front_table(front: Front, *, width: int = 100) -> Table:
         title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     table.add_column("point", min_width=max((len(p.name or p.point_id) for p in rows), default=0))
-    for header in ("trial", METRIC, "GFLOPs", "of all-on", *(f"{s} %" for s in sites), *knobs, *parameters):
+    for header in ("trial", METRIC, "GFLOPs", "of all-on", *(f"{r} %" for r in rates), *knobs, *parameters):
         table.add_column(Text(header), justify="right", no_wrap=header == METRIC)
     for index, point in enumerate(rows):
         cells = [point.name or point.point_id, _short(point.trial), _accuracy(point.val)]
         cells += [_short(point.val.gflops[front.convention]), _share(front, point)]
-        cells += [f"{100 * point.val.rates[s]:.0f}" if s in point.val.rates else "" for s in sites]
+        cells += [_rate(point.val, names) for names in rates.values()]
         cells += [_short(point.point.knobs.get(k)) for k in knobs]
         cells += [_short(point.parameters.get(p)) for p in parameters]
         style = "dark_orange" if point.name else None
         table.add_row(*map(Text, cells), style=style, end_section=index == len(points) - 1)
     return table
+
+
+def _rate_columns(names: Sequence[str]) -> dict[str, list[str]]:
+    """Header -> rates whose mean is shown: each by itself, or those of a kind (``kept`` of every block) where there are many."""
+    if len(names) <= MOST_RATES:
+        return {name: [name] for name in names}
+    columns: dict[str, list[str]] = {}
+    for name in names:
+        columns.setdefault(f"mean {name.rpartition('.')[2]}", []).append(name)
+    return columns if len(columns) <= MOST_RATES else {}
+
+
+def _rate(measured: Measured, names: Sequence[str]) -> str:
+    found = [measured.rates[name] for name in names if name in measured.rates]
+    return f"{100 * sum(found) / len(found):.0f}" if found else ""
 
 
 def time_table(front: Front) -> Table:

@@ -13,11 +13,13 @@ from explorer.tracking.runs import ON_FRONT, TRIAL_STATE
 
 VIEW = "explorer"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+MOST_RATES = 6  # a system may decide at dozens of places
 
 
 def first_columns(sites: Sequence[str], searched: Sequence[str]) -> str:
-    """Value of the tag: accuracy, cost and rates first, then what was searched, then how a run ended; best on top."""
-    metrics = ["accuracy", "gflops", "gflops.share_of_all_on", *(f"rate.{site}" for site in sites)]
+    """Value of the tag: accuracy, cost and rates (if they are few) first, then what was searched, how a run ended; best on top."""
+    rates = [f"rate.{site}" for site in sites] if len(sites) <= MOST_RATES else []
+    metrics = ["accuracy", "gflops", "gflops.share_of_all_on", *rates]
     columns = [f"metrics.`{name}`" for name in metrics]
     columns += [f"params.`{path}`" for path in searched]
     columns += [f"tags.`{name}`" for name in (ON_FRONT, TRIAL_STATE, "baseline")]

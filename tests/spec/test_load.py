@@ -165,7 +165,7 @@ def test_every_error_comes_in_one_report_with_line_value_and_what_is_allowed(fol
         ("- a\n- b\n", "line 1: the file must hold keys and values; found list"),
         ("name: a\n", "line 1: system: missing"),
         ("system: [toy\n", "line 2: not valid YAML"),
-        ("system: nope\n", "line 1: unknown system 'nope'; allowed: adamml, arnet, toy, or module:Class"),
+        ("system: nope\n", "line 1: unknown system 'nope'; allowed: adamml, arnet, adafuse, toy, or module:Class"),
         ("system: tyo\n", "did you mean 'toy'?"),
         ("system: no_such_package.nets:Net\n", "line 1: system 'no_such_package.nets:Net' cannot be imported"),
         ("system: tests.spec.fake:FakeConfig\n", "must be a subclass of"),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainables.adafuse_parts import adafuse_config
 from tests.trainables.adamml_parts import merged, tiny_config
 from tests.trainables.arnet_parts import arnet_config
 from trainables.contract import CONVENTIONS, Loss, StepContext, System
@@ -33,6 +34,7 @@ class Case:
     """A system, a configuration that trains in a second, and a change that only the stages from ``joint`` on see.
 
     ``everything``: a stage that is measured with everything on. ``thresholds``: whether higher knobs can only cost less.
+    ``last``: the stage that a trial ends with.
     """
 
     system: System
@@ -40,12 +42,27 @@ class Case:
     later: Any
     everything: str = "weighted_fusion"
     thresholds: bool = True
+    last: str = "finetune"
 
     @property
     def warm(self) -> Any:
         """The same at another temperature."""
         raw = self.config.model_dump(mode="json", by_alias=True)
         return self.system.Config.model_validate(merged(raw, {"temperature": {"initial": 0.5}}))
+
+
+def adafuse(clips: Path) -> Case:
+    stages = dict.fromkeys(("warmup", "baseline"), ONE_EPOCH)
+    raw = {"stages": {**stages, "joint": TWO_EPOCHS}, "data": {"segments": {"train": 4, "test": 4}}}
+    later = merged(raw, {"lambda": 0.3})
+    return Case(
+        load_system("adafuse"),
+        adafuse_config(raw, str(clips)),
+        adafuse_config(later, str(clips)),
+        everything="plain",
+        thresholds=False,
+        last="joint",
+    )
 
 
 def adamml(clips: Path) -> Case:
@@ -72,7 +89,7 @@ def toy(clips: Path) -> Case:
     return Case(load_system("toy"), ToyConfig(), ToyConfig.model_validate({"lambda": {"rgb": 0.3}}))
 
 
-CASES = {"adamml": adamml, "arnet": arnet, "toy": toy}
+CASES = {"adafuse": adafuse, "adamml": adamml, "arnet": arnet, "toy": toy}
 
 
 def test_every_system_has_a_case():
@@ -144,7 +161,7 @@ def test_a_change_of_lambda_leaves_the_stages_before_joint_shared(case):
         for c in (case.config, case.later)
     ]
     changed = {stage for stage in keys[0] if keys[0][stage] != keys[1][stage]}
-    assert changed == {"joint", "finetune"}
+    assert changed == {"joint", case.last}
 
 
 def test_every_trained_stage_changes_only_what_it_declares(trained):
@@ -174,8 +191,8 @@ def test_all_on_costs_the_counted_total_and_random_about_half(trained):
 
 def test_measured_cost_equals_the_closed_form_at_the_measured_rates(trained):
     case = trained.case
-    cost = case.system.cost(case.config, len(read(trained, "finetune")["classes"]))
-    scored = table(trained, "finetune").score([{}])
+    cost = case.system.cost(case.config, len(read(trained, trained.case.last)["classes"]))
+    scored = table(trained, trained.case.last).score([{}])
     rates = {site: float(rate.mean()) for site, rate in scored.rate_PB.items()}
     for convention in CONVENTIONS:
         assert scored.gmacs_PB[convention].mean() == pytest.approx(cost.at_rates_gmacs(convention, rates), rel=1e-6)
@@ -184,7 +201,7 @@ def test_measured_cost_equals_the_closed_form_at_the_measured_rates(trained):
 def test_lower_thresholds_never_cost_less(trained):
     if not trained.case.thresholds:
         pytest.skip("the knobs of this system are no thresholds")
-    scored = table(trained, "finetune").score(
+    scored = table(trained, trained.case.last).score(
         [{knob.name: value for knob in trained.case.system.knobs(trained.case.config)} for value in (0.1, 0.5, 0.9)]
     )
     gmacs_P = scored.gmacs_PB["full"].mean(1)
@@ -192,9 +209,9 @@ def test_lower_thresholds_never_cost_less(trained):
 
 
 def test_a_stored_checkpoint_measures_as_it_did_in_training(trained):
-    epoch = read(trained, "finetune")["epochs"] - 1
-    before = table(trained, "finetune").score([{}])
-    job, result = trained.jobs["finetune"], trained.results["finetune"]
+    epoch = read(trained, trained.case.last)["epochs"] - 1
+    before = table(trained, trained.case.last).score([{}])
+    job, result = trained.jobs[trained.case.last], trained.results[trained.case.last]
     again = replay_epoch(job, result, epoch, "val", cache=trained.cache).score([{}])
     np.testing.assert_array_equal(before.correct_PB, again.correct_PB)
     np.testing.assert_allclose(before.gmacs_PB["full"], again.gmacs_PB["full"])
@@ -212,7 +229,7 @@ def test_training_twice_gives_the_same_bits(trained, tmp_path):
 def test_every_setting_of_the_knobs_is_in_the_table(trained):
     case = trained.case
     settings = [{knob.name: value} for knob in case.system.knobs(case.config) for value in (*knob.values, knob.default)]
-    scored = table(trained, "finetune").score([{}, *settings])
+    scored = table(trained, trained.case.last).score([{}, *settings])
     for convention in CONVENTIONS:
         assert np.isfinite(scored.gmacs_PB[convention]).all()
     defaults = {knob.name: knob.default for knob in case.system.knobs(case.config)}
@@ -223,16 +240,16 @@ def test_every_setting_of_the_knobs_is_in_the_table(trained):
 
 def test_the_shares_that_a_table_tells_are_those_of_the_sites_and_of_the_cost(trained):
     case = trained.case
-    told = set(table(trained, "finetune").score([{}]).rate_PB)
+    told = set(table(trained, trained.case.last).score([{}]).rate_PB)
     assert told == {share for site in case.system.sites(case.config) for share in site.shares}
     assert told == set(case.system.cost(case.config, 2).per_segment_macs["full"])
-    decided = table(trained, "finetune").decisions({})
+    decided = table(trained, trained.case.last).decisions({})
     assert set(decided) == told
     assert all(((share >= 0) & (share <= 1)).all() for share in decided.values())
 
 
 def test_a_table_read_back_says_the_same(trained):
-    stored = table(trained, "finetune")
+    stored = table(trained, trained.case.last)
     again = trained.case.system.replay_from(stored.arrays(), trained.case.config)
     np.testing.assert_array_equal(again.score([{}]).correct_PB, stored.score([{}]).correct_PB)
     np.testing.assert_array_equal(again.video_logits({}), stored.video_logits({}))
@@ -299,9 +316,9 @@ def first_policy_step(trained: TrainedCase, config: Any, model: torch.nn.Module 
 
 def test_weights_load_into_a_fresh_network(trained):
     case = trained.case
-    info = read(trained, "finetune")
+    info = read(trained, trained.case.last)
     model = load_model(
-        case.system, case.config, trained.results["finetune"] / "weights.safetensors", classes=len(info["classes"])
+        case.system, case.config, trained.results[case.last] / "weights.safetensors", classes=len(info["classes"])
     )
     assert not model.training
 

@@ -45,6 +45,7 @@ def _stage_info(run: Run, chosen: int | None, seconds: float) -> dict[str, Json]
             "all_on": dict(cost.all_on),
             "per_segment_macs": {c: dict(macs) for c, macs in cost.per_segment_macs.items()},
             "always_macs": dict(cost.always_macs),
+            "plain_macs": dict(cost.plain_macs),
         },
         "provenance": {
             "data_fingerprint": run.system.data_fingerprint(run.config),

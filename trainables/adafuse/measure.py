@@ -1,0 +1,131 @@
+"""One inference pass of AdaFuse for every setting of the knobs: a decision changes what later blocks and frames see.
+
+What is kept of the decisions is what the cost follows from: shares of a block's channels, frame by frame.
+
+Axes: ``L`` setting, ``B`` video, ``T`` frame, ``A`` choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainables.adafuse.config import AdaFuseConfig
+from trainables.adafuse.cost import cost_table, lstm_macs
+from trainables.adafuse.decide import ALL_ON, LACKING, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy, draw_of
+from trainables.adafuse.gates import Usage
+from trainables.adafuse.knobs import FRAMES, settings
+from trainables.adafuse.model import AdaFuse, everything
+from trainables.adafuse.names import share_names
+from trainables.adafuse.steps import frame_keys, frames_of
+from trainables.contract import CONVENTIONS, POLICY_MODES, Batch, Convention, CostTable, Data, Share
+from trainables.kit import noise
+from trainables.kit.measure.settings import SettingReplay, joined
+from trainables.kit.measure.settings_pass import SettingOutput, setting_replay
+from trainables.kit.measure.share import shared_batches
+
+NUMBERS_A_BATCH = 2**25  # of input
+_DRAW = 5  # purpose of the noise
+DECIDING = (*POLICY_MODES, *LACKING)  # modes in which the policies run, and are charged
+
+
+def replay(
+    model: nn.Module, config: AdaFuseConfig, data: Data, split: str, *, mode: str, seed: int, share: Share
+) -> SettingReplay:
+    """What ``mode`` gives for every video of ``split``, under every setting of the knobs where the policies decide."""
+    assert isinstance(model, AdaFuse)
+    device = next(model.parameters()).device
+    usual = config.data.segments.test
+    by_frames: dict[int, list[Mapping[str, float]]] = {}
+    for setting in settings(config, mode):
+        by_frames.setdefault(int(setting.get(FRAMES, usual)), []).append(setting)
+    tables = []
+    for frames, chosen in by_frames.items():
+        batches = shared_batches(
+            data,
+            split,
+            modalities=config.data.modalities,
+            segments=frames,
+            batch_size=_videos_a_batch(config, frames),
+            share=share,
+            device=device,
+        )
+        measured = Measured(model, config, mode, seed, chosen)
+        tables.append(setting_replay(measured, batches, settings=chosen, video_ids=data.ids(split), share=share))
+    return joined(tables)
+
+
+class Measured:
+    """The network in one decision mode, on batches of videos."""
+
+    def __init__(
+        self, model: AdaFuse, config: AdaFuseConfig, mode: str, seed: int, chosen: Sequence[Mapping[str, float]]
+    ) -> None:
+        self.model, self.config, self.mode, self.seed, self.settings = model, config, mode, seed, chosen
+        self.cost = cost_table(config, model.classes)
+
+    def __call__(self, batch: Batch) -> SettingOutput:
+        batch = batch.to(next(self.model.parameters()).device)
+        x_BTCHW = frames_of(batch)
+        key_BT = frame_keys(batch, x_BTCHW.shape[1], noise.mix(self.seed, _DRAW))
+        found = [self._under(setting, x_BTCHW, key_BT) for setting in self.settings]
+        shares = [shares_of(usage) for _, usage in found]
+        share = {name: torch.stack([one[name] for one in shares]) for name in shares[0]}
+        return SettingOutput(
+            logits_LBC=torch.stack([logits_BC for logits_BC, _ in found]),
+            share=share,
+            gmacs={c: self._gmacs(c, share) for c in CONVENTIONS},
+        )
+
+    def _under(self, setting: Mapping[str, float], x_BTCHW: Tensor, key_BT: Tensor) -> tuple[Tensor, dict[str, Usage]]:
+        """``logits_BC`` and what was used."""
+        model, mode = self.model, self.mode
+        if mode in (ALL_ON, LSTM):
+            feature_BTD = model.plain(x_BTCHW)
+            logits_BC = model.lstm(feature_BTD).mean(1) if mode == LSTM else model.logits(feature_BTD)
+            return logits_BC, everything(model, key_BT)
+        if mode in (RANDOM, THRESHOLD):
+            run = model.run(x_BTCHW, blind(model, self.config, mode, key_BT))
+        else:
+            run = model.run(x_BTCHW, by_policy(model, bias_of(setting, mode), key_BT, draw=draw_of(setting, mode)))
+        return model.logits(run.feature_BTD), charged(run.usage, mode)
+
+    def _gmacs(self, convention: Convention, share: Mapping[str, Tensor]) -> Tensor:
+        """``gmacs_LB``."""
+        total_LBT = torch.stack(
+            [each.double() * self.cost.per_segment_macs[convention][n] for n, each in share.items()]
+        )
+        frames = total_LBT.shape[-1]
+        fixed = fixed_macs(self.config, self.cost, self.model.classes, convention, self.mode)
+        return (total_LBT.sum((0, 3)) + fixed * frames) / 1e9
+
+
+def charged(usage: Mapping[str, Usage], mode: str) -> dict[str, Usage]:
+    """What is computed for a choice: norms are known of channels that were computed."""
+    if mode != THRESHOLD:
+        return dict(usage)
+    return {
+        name: Usage(computed_BT=torch.ones_like(one.kept_BT), kept_BT=one.kept_BT, reused_BT=one.reused_BT)
+        for name, one in usage.items()
+    }
+
+
+def shares_of(usage: Mapping[str, Usage]) -> dict[str, Tensor]:
+    """``share_BT`` by name."""
+    found: dict[str, Tensor] = {}
+    for block, one in usage.items():
+        found |= dict(zip(share_names(block), (one.computed_BT, one.kept_BT, one.reused_BT), strict=True))
+    return found
+
+
+def fixed_macs(config: AdaFuseConfig, cost: CostTable, classes: int, convention: Convention, mode: str) -> int:
+    """What a frame costs whatever is decided: plain parts, policies where they run, the LSTM of that baseline."""
+    policy = cost.always_macs[convention] if mode in DECIDING else 0
+    lstm = lstm_macs(config, classes)[convention] if mode == LSTM else 0
+    return cost.plain_macs[convention] + policy + lstm
+
+
+def _videos_a_batch(config: AdaFuseConfig, frames: int) -> int:
+    return max(1, min(64, NUMBERS_A_BATCH // (frames * 3 * config.data.crop_size**2)))
