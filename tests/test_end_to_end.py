@@ -246,3 +246,21 @@ def test_the_timeline_says_so_where_nothing_was_used(tmp_path):
 
     assert "nothing was used" in shown("skip")
     assert "nothing was used" not in shown("use")
+
+
+def test_the_timeline_tells_shares_of_segments_that_have_parts(tmp_path):
+    from explorer.cli.predict import timeline
+    from explorer.predict import VideoPrediction
+    from trainables.contract import Decision, Prediction
+
+    decisions = [
+        Decision(site="layer", index=i, start_s=i, end_s=i + 1, choice="use" if share else "skip", share=share)
+        for i, share in enumerate((0.0, 0.01, 0.5, 0.99, 1.0))
+    ]
+    found = Prediction(probability_C=[1.0], decisions=decisions, gmacs={"paper": 1.0, "full": 1.0})
+    video = VideoPrediction(
+        path=tmp_path, label="disc", probability=1.0, gflops=1.0, convention="full", prediction=found
+    )
+    text = "\n".join(timeline(video, all_on_gflops=2.0))
+    assert "layer  · ▁ ▄ ▇ ■  50% on average" in text
+    assert "between them a share" in text

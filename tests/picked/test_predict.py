@@ -1,5 +1,6 @@
 """Predicting with a pick: folders to the bottom, decisions as pictures, and latency in the choice."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -58,6 +59,15 @@ def test_a_strip_is_the_decisions_by_site_and_segment(found):
     strip = Strip.of(found)
     assert strip.used == {"rgb": [False, True, False, True], "audio": [True, False, True, False]}
     assert strip.bounds_s == [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
+
+
+def test_a_strip_of_units_with_parts_holds_their_shares(found):
+    decisions = [dataclasses.replace(d, choice="use", share=0.25) for d in found.prediction.decisions]
+    parts = dataclasses.replace(found, prediction=dataclasses.replace(found.prediction, decisions=decisions))
+    assert Strip.of(parts).used["rgb"] == [0.25] * 4
+    page = filmstrip_html([parts], {"full": 1.0})
+    assert page.count("<td class='cell used'>25%</td>") == 8
+    assert page.count("1 of 4") == 2
 
 
 def test_frames_at_ascending_times_are_those_shown_then(videos):

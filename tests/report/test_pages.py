@@ -1,6 +1,7 @@
 """What is shown of a front: tables, one HTML page, a picture, CSV."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -80,8 +81,6 @@ def test_page_script_writes_names_as_text_only(planted):
 
 
 def test_page_of_an_empty_front_is_drawn(tmp_path):
-    import dataclasses
-
     front = Front.of(dataclasses.replace(planted_sweep(tmp_path), stages={}))
     assert page_data([front])["sweeps"][0]["rows"] == []
     assert front_html(front).startswith("<!doctype html>")
@@ -113,8 +112,6 @@ def test_sweeps_that_differ_in_more_than_the_seed_are_no_repeats():
 
 
 def test_sweeps_on_different_videos_are_said_not_to_compare(tmp_path):
-    import dataclasses
-
     fronts = []
     for name in ("a", "b"):
         record = planted_sweep(tmp_path / name, trials=1)
@@ -145,8 +142,6 @@ def test_picture_is_the_same_bytes_twice_and_also_a_png(planted):
 
 
 def test_picture_escapes_names_and_survives_an_empty_front(hostile, tmp_path):
-    import dataclasses
-
     ElementTree.fromstring(front_figure([hostile], "svg"))
     ElementTree.fromstring(front_figure([Front.of(dataclasses.replace(planted_sweep(tmp_path), stages={}))], "svg"))
 
@@ -167,6 +162,17 @@ def test_table_always_says_split_videos_and_convention(planted, width):
     assert "chosen on val, valued on test" in flat
     assert all(point.point_id in text for point in planted.points)
     assert "weighted_fusion" in text
+
+
+def test_table_of_a_system_that_decides_at_many_places_shows_means_by_kind(planted):
+    rates = {f"layer{n}.{kind}": share for n in range(4) for kind, share in (("kept", n / 4), ("reused", 0.1))}
+    change = dataclasses.replace
+    points = tuple(change(p, point=change(p.point, val=change(p.val, rates=rates))) for p in planted.candidates)
+    many = change(planted, candidates=points, baselines=())
+    text = " ".join(text_of(front_table(many, width=120), 120).split())
+    assert "mean kept" in text and "mean reused" in text and "layer1" not in text
+    row = text.partition(many.points[0].point_id)[2]
+    assert " 38 10 " in row  # mean of 0, .25, .5, .75
 
 
 def test_table_prints_names_as_they_are(hostile):

@@ -84,3 +84,18 @@ def test_drawn_decisions_differ_from_draw_to_draw_and_are_the_same_again(made):
     shares = [table.decisions({"draw": n})["layer2.1.kept"] for table in tables for n in (0, 1)]
     np.testing.assert_array_equal(shares[0], shares[2])
     assert (shares[0] != shares[1]).any()
+
+
+@torch.no_grad()
+def test_the_exported_network_computes_what_a_measurement_does(made):
+    config, data, model = made
+    (video,) = SYSTEM.networks(model, config).values()
+    batch = next(data.eval_batches("val", modalities=("rgb",), segments=FRAMES, batch_size=2))
+    logits_NC, computed_NTP, kept_NTP, reused_NTP = video.module(batch.inputs["rgb"][:, :, 0], torch.zeros(2, 3))
+    table = SYSTEM.replay(model, config, data, "val", mode="policy", seed=0, share=Ranks())
+    np.testing.assert_allclose(logits_NC, table.video_logits({})[:2], atol=1e-4)
+    for p, site in enumerate(SYSTEM.sites(config)):
+        for name, share_NTP in zip(site.shares, (computed_NTP, kept_NTP, reused_NTP), strict=True):
+            np.testing.assert_allclose(share_NTP[:, :, p], table.decisions({})[name][:2], atol=1e-6)
+    skipped = video.module(*(x if n == "x" else x + torch.tensor([1e6, 0, 0]) for n, x in video.inputs.items()))
+    assert float(skipped[2].sum() + skipped[3].sum()) == 0

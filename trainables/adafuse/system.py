@@ -23,6 +23,7 @@ from trainables.contract import (
     Json,
     Knob,
     Loss,
+    Network,
     Prediction,
     Replay,
     Share,
@@ -115,6 +116,13 @@ class AdaFuseSystem(VideoSystem):
 
         assert isinstance(model, AdaFuse)
         return Runner(model, config, knobs, mode).predict(video)
+
+    def networks(self, model: nn.Module, config: AdaFuseConfig) -> Mapping[str, Network]:
+        from trainables.adafuse.model import AdaFuse
+        from trainables.adafuse.networks import networks
+
+        assert isinstance(model, AdaFuse)
+        return networks(model, config)
 
     def modes(self, config: AdaFuseConfig) -> tuple[str, ...]:
         return ("policy", "sampled", "all_on", "random", "threshold", "lstm", "ada_skip", "ada_reuse")
