@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,21 +42,77 @@ def command(
             help="First measure on this machine what decoding, spectrogram, flow and networks take; kept with the sweep.",
         ),
     ] = False,
+    decisions: Annotated[
+        bool,
+        typer.Option("--decisions", help="What the most accurate point uses instead, by site and by class."),
+    ] = False,
+    point: Annotated[
+        str | None, typer.Option(help="With --decisions and one sweep: this point, by its id or a baseline's name.")
+    ] = None,
 ) -> None:
     """Browse the front: accuracy against GFLOPs a video. It works while the sweep runs, and needs no network."""
     from explorer.api import Front
     from explorer.records import find_sweep
 
+    _check_point(point, decisions=decisions, sweeps=len(sweeps))
     folders = [find_sweep(sweep) for sweep in sweeps]
     if measure_time:
         _measure(folders, quiet=as_json)
     fronts = [Front.load(folder, convention=convention.value) for folder in folders]
     written = _write_files(fronts, html=html, svg=svg, png=png)
+    used = [_shares(front, point) for front in fronts] if decisions else []
     if as_json:
         found = [front.to_json() for front in fronts]
+        for document, shares in zip(found, used, strict=False):
+            document["decisions"] = shares
         print(json.dumps(found[0] if len(found) == 1 else {"sweeps": found}))
         return
+    if decisions:
+        _print_decisions(fronts, used)
+        _print([], written)
+        return
     _print(fronts, written)
+
+
+def _check_point(point: str | None, *, decisions: bool, sweeps: int) -> None:
+    """Raises ``UserError`` where it is not clear what ``--point`` means."""
+    from explorer.errors import UserError
+
+    if point is None:
+        return
+    if not decisions:
+        raise UserError(f"--point must come with --decisions; found --point {point} alone; add --decisions")
+    if sweeps > 1:
+        raise UserError(f"--point must come with one sweep, as it is a point of one; found {sweeps} sweeps; give one")
+
+
+def _shares(front: Front, point: str | None) -> dict[str, Any] | None:
+    """What ``point`` (else the most accurate one of the front) uses; None where there is none, or no table of it."""
+    from explorer.report.page.decisions import point_shares
+
+    if point is not None:
+        return point_shares(front, front.find(point))
+    best = max(front.points, key=lambda one: one.val.accuracy, default=None)
+    return None if best is None else point_shares(front, best)
+
+
+def _print_decisions(fronts: Sequence[Front], used: Sequence[dict[str, Any] | None]) -> None:
+    from rich.console import Console
+
+    from explorer.report.decision_tables import UNITS, class_table, site_table
+
+    console = Console()
+    named = [(front.name, shares) for front, shares in zip(fronts, used, strict=True) if shares is not None]
+    if named:
+        print(f"What the points use, by site: {UNITS}")
+        console.print(site_table(named))
+    for name, shares in named:
+        print(f"{name}, {shares['point_id']}, by class:")
+        console.print(class_table(shares))
+    for front, shares in zip(fronts, used, strict=True):
+        if shares is None:
+            why = "its front is still empty" if not front.points else "the decisions of this point are not kept"
+            print(f"{front.name}: nothing to show, {why}.")
 
 
 def _measure(folders: Sequence[Path], *, quiet: bool) -> None:

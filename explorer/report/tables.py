@@ -21,7 +21,7 @@ def front_table(front: Front, *, width: int = 100) -> Table:
     """The front, cheapest first, then the baselines; names are printed as they are, never read as markup."""
     points = front.points
     rows = (*points, *front.baselines)
-    rates = _rate_columns(_names(p.val.rates for p in rows))
+    rates = rate_columns(_names(p.val.rates for p in rows))
     knobs = _names(p.point.knobs for p in rows) if width >= KNOBS_FROM_COLUMNS else []
     parameters = _names(p.parameters for p in rows) if width >= PARAMETERS_FROM_COLUMNS else []
     title, below = Text(f"Front of {front.name}"), Text(caption(front))
@@ -42,7 +42,7 @@ def front_table(front: Front, *, width: int = 100) -> Table:
     return table
 
 
-def _rate_columns(names: Sequence[str]) -> dict[str, list[str]]:
+def rate_columns(names: Sequence[str]) -> dict[str, list[str]]:
     """Header -> rates whose mean is shown: each by itself, or those of a kind (``kept`` of every block) where there are many."""
     if len(names) <= MOST_RATES:
         return {name: [name] for name in names}

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from explorer.cli import front
+from explorer.errors import UserError
+
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 1.5
 RUN = "import sys, typer; from explorer.cli import {verb}; typer.run({verb}.command)"
@@ -51,6 +54,47 @@ def test_several_fronts_are_one_document_and_one_page(real_space, tmp_path):
     done = run("front", real_space.folder, real_space.folder, "--json", "--html", tmp_path / "two.html")
     assert [sweep["sweep"] for sweep in json.loads(done.stdout)["sweeps"]] == ["toy-sweep", "toy-sweep"]
     assert "Fronts of toy-sweep, toy-sweep" in (tmp_path / "two.html").read_text()
+
+
+def test_decisions_are_shown_by_site_and_by_class_for_sweeps_side_by_side(real_space):
+    done = run("front", real_space.folder, real_space.folder, "--decisions")
+    assert done.returncode == 0, done.stderr
+    by_site, *by_class = done.stdout.split(", by class:")
+    assert len(by_class) == 2, "one table of classes for each sweep"
+    (rgb,) = (line.split() for line in by_site.splitlines() if line.startswith("rgb"))
+    assert len(rgb) == 3 and rgb[1] == rgb[2], "one column for each sweep"
+
+
+def test_decisions_of_a_baseline_that_uses_one_modality_are_all_of_it_and_none_of_the_other(real_space):
+    done = run("front", real_space.folder, "--decisions", "--point", "unimodal.rgb", "--json")
+    assert done.returncode == 0, done.stderr
+    shares = json.loads(done.stdout)["decisions"]
+    assert shares["mean"] == {"rgb": 1, "audio": 0}
+    assert sum(shares["videos"]) == 64 and len(shares["videos"]) == len(shares["classes"])
+    assert {rate for rate in shares["by_class"]["rgb"] if rate is not None} == {1}
+
+
+def test_decisions_of_the_front_have_the_rates_that_the_front_shows(real_space):
+    raw = json.loads(run("front", real_space.folder, "--decisions", "--json").stdout)
+    best = max(raw["points"], key=lambda point: point["accuracy"])
+    assert raw["decisions"]["point_id"] == best["point_id"]
+    if not best["knobs"] or best["selection"] == "default":  # else each half of the videos has thresholds of its own
+        assert raw["decisions"]["mean"] == pytest.approx(best["rates"], abs=2e-3)
+    of_classes = raw["decisions"]["by_class"]
+    videos = raw["decisions"]["videos"]
+    for site, mean in raw["decisions"]["mean"].items():
+        weighted = sum(n * rate for n, rate in zip(videos, of_classes[site], strict=True) if n) / sum(videos)
+        assert weighted == pytest.approx(mean, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [([], "--point must come with --decisions"), (["--decisions", "again"], "--point must come with one sweep")],
+)
+def test_a_point_without_a_clear_meaning_is_refused(real_space, arguments, rule):
+    sweeps = [str(real_space.folder)] * (2 if "again" in arguments else 1)
+    with pytest.raises(UserError, match=rule):
+        front.command(sweeps, point="x", decisions="--decisions" in arguments)
 
 
 def test_page_imports_no_heavy_library(real_space, tmp_path):

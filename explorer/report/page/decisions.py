@@ -47,6 +47,29 @@ def decisions(front: Front, points: Sequence[FrontPoint]) -> dict[str, Json]:
     }
 
 
+def point_shares(front: Front, point: FrontPoint) -> dict[str, Json] | None:
+    """What one point uses on validation; None where its replay table is not kept.
+
+    ``videos`` and ``by_class`` (mean share in [0, 1] of each site) are along ``classes``, null for a class without a video;
+    ``by_unit`` is along the site's segments or frames; ``mean`` is over all videos.
+    """
+    one = _read(front, load_system(front.system), point, {})
+    if one is None:
+        return None
+    classes = list(front.record.stages[point.point.key].classes)
+    rates = _rates(one, len(classes))
+    return {
+        "point_id": point.point_id,
+        "system": point.system,
+        "split": "val",
+        "classes": classes,
+        "videos": [int((one.label_B == c).sum()) for c in range(len(classes))],
+        "mean": {site: short(use_BU.mean(), 3) for site, use_BU in one.use.items()},
+        "by_class": rates["by_class"],
+        "by_unit": rates["by_segment"],
+    }
+
+
 def _read(
     front: Front, system: System, point: FrontPoint, tables: dict[tuple[str, int], Replay | None]
 ) -> _Read | None:
