@@ -61,7 +61,7 @@ def test_decisions_are_shown_by_site_and_by_class_for_sweeps_side_by_side(real_s
     assert done.returncode == 0, done.stderr
     by_site, *by_class = done.stdout.split(", by class:")
     assert len(by_class) == 2, "one table of classes for each sweep"
-    (rgb,) = (line.split() for line in by_site.splitlines() if line.startswith("rgb"))
+    (rgb,) = (line.split() for line in by_site.splitlines() if line.strip().startswith("rgb "))
     assert len(rgb) == 3 and rgb[1] == rgb[2], "one column for each sweep"
 
 
