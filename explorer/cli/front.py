@@ -109,8 +109,8 @@ def _print_decisions(fronts: Sequence[Front], used: Sequence[dict[str, Any] | No
     for name, shares in named:
         print(f"{name}, {shares['point_id']}, by class:")
         console.print(class_table(shares))
-    for front, shares in zip(fronts, used, strict=True):
-        if shares is None:
+    for front, found in zip(fronts, used, strict=True):
+        if found is None:
             why = "its front is still empty" if not front.points else "the decisions of this point are not kept"
             print(f"{front.name}: nothing to show, {why}.")
 
