@@ -1,6 +1,7 @@
 """Measure what a search takes to a front, under a simulated clock, and print it.
 
     python -m benchmarks.search_efficiency --problem toy --seeds 3 [--family steady,crossing] [--trials 32] [--json]
+    python -m benchmarks.search_efficiency --problem adamml --seeds 10    # a table of real runs, see ``replayed``
 
 Every method gets the training passes of ``--trials`` whole trials, on four workers. ``hypervolume``: of the front in the end,
 chosen on validation and valued on test, as a share of the best that any method reached with that seed. ``passes_ratio`` of a
@@ -18,9 +19,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from benchmarks.search_efficiency import replayed
 from benchmarks.search_efficiency.clock import Moment, Sweep
+from benchmarks.search_efficiency.measures import ratio, spread
 from benchmarks.search_efficiency.methods import METHODS, OURS
 from benchmarks.search_efficiency.problem import PASSES, Problem, instances
 
@@ -30,22 +31,30 @@ STOPPING = "ours+early_stopping"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", choices=["toy"], default="toy")
+    parser.add_argument("--problem", choices=["toy", "adamml"], default="toy")
     parser.add_argument("--seeds", type=int, default=3, help="sweeps of each method on each family")
     parser.add_argument("--family", default=",".join(FAMILIES), help="of instances: steady, crossing (held out)")
-    parser.add_argument("--trials", type=int, default=32, help="the budget, in whole trials")
-    parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
+    parser.add_argument("--trials", type=int, default=None, help="the budget, in whole trials (32, adamml: 16)")
+    parser.add_argument("--methods", default=None, help="comma-separated; all without it")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     arguments = parser.parse_args()
     began = time.perf_counter()
+    if arguments.problem == "adamml":
+        names = arguments.methods.split(",") if arguments.methods else list(replayed.METHODS)
+        trials = arguments.trials or 16
+        found = replayed.measure(names, arguments.seeds, trials)
+        replay = {"problem": "adamml", "seeds": arguments.seeds, "trials": trials, "methods": found}
+        print(json.dumps(replay, indent=1) if arguments.json else replayed.text(replay))
+        return
+    methods, trials = arguments.methods or ",".join(METHODS), arguments.trials or 32
     report = {
-        family: measure(family, arguments.methods.split(","), arguments.seeds, arguments.trials)
+        family: measure(family, methods.split(","), arguments.seeds, trials)
         for family in arguments.family.split(",")
     }
     told = {
         "problem": arguments.problem,
         "seeds": arguments.seeds,
-        "budget_passes": budget(arguments.trials),
+        "budget_passes": budget(trials),
         "families": report,
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -83,23 +92,6 @@ def measure(family: str, methods: Sequence[str], seeds: int, trials: int) -> dic
         }
         for name in methods
     }
-
-
-def ratio(ours: Sequence[Moment], theirs: Sequence[Moment]) -> float:
-    """Passes to the hypervolume that both reach in the end, ours over theirs."""
-    target = min(ours[-1].hypervolume, theirs[-1].hypervolume)
-    return passes_to(ours, target) / passes_to(theirs, target)
-
-
-def passes_to(history: Sequence[Moment], hypervolume: float) -> int:
-    return next(moment.passes for moment in history if moment.hypervolume >= hypervolume - 1e-12)
-
-
-def spread(values: Sequence[float], *, low: bool = False) -> dict[str, float]:
-    """Median, quartiles and the worst: the smallest where ``low``, else the largest."""
-    quarter, middle, three = np.quantile(values, [0.25, 0.5, 0.75])
-    found = {"median": middle, "q1": quarter, "q3": three, "worst": min(values) if low else max(values)}
-    return {name: round(float(value), 4) for name, value in found.items()}
 
 
 def table(told: Mapping[str, Any]) -> str:

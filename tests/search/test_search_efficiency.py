@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.search_efficiency.__main__ import ratio
+from benchmarks.search_efficiency import replayed
 from benchmarks.search_efficiency.clock import Moment, Sweep
+from benchmarks.search_efficiency.measures import ratio
 from benchmarks.search_efficiency.methods import METHODS
 from benchmarks.search_efficiency.problem import PASSES, Problem, _config, _table, instances
 from trainables.kit.engine.ranks import Ranks
@@ -59,3 +60,14 @@ def test_the_ratio_is_of_the_passes_to_what_both_reach():
 
     assert ratio(moments((10, 0.2), (30, 0.9)), moments((50, 0.5), (120, 0.8))) == pytest.approx(30 / 120)
     assert ratio(moments((10, 0.2), (40, 0.4)), moments((20, 0.5), (60, 0.8))) == pytest.approx(40 / 20)
+
+
+def test_a_replayed_sweep_pays_for_what_it_trains_and_has_no_run_twice():
+    _, rows = replayed.table()
+    assert (len(rows), sum(row.conditioned for row in rows)) == (54, 6)
+    plain = replayed.replay(replayed.METHODS["random"], seed=0, trials=3)
+    assert [moment.passes for moment in plain] == [155, 310, 465]
+    ours = [replayed.replay(replayed.METHODS["ours"], seed=0, trials=3) for _ in range(2)]
+    assert ours[0] == ours[1]
+    assert ours[0][0].passes == 185, "the first trial is the conditioned one"
+    assert ours[0][1].passes - ours[0][0].passes == 80, "what is shared is trained once"
