@@ -33,7 +33,7 @@ from explorer.spec.plan import chain
 from explorer.spec.space import SearchSpace
 
 # Of each stage: 10 s and more on one core of a 2.x GHz server. A policy's epoch is three to four times one of recognition alone.
-EPOCHS = {"unimodal": 36, "warmup": 28, "joint": 9, "finetune": 36}
+EPOCHS = {"unimodal": 42, "warmup": 32, "joint": 11, "finetune": 42}
 
 
 @dataclass(frozen=True, kw_only=True)

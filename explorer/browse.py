@@ -17,6 +17,7 @@ from explorer.errors import NotFound, UserError
 from explorer.fronts import Measured, OperatingPoint, hypervolume
 from explorer.fronts import front as non_dominated
 from explorer.fronts.dominance import REFERENCE_MARGIN, Split
+from explorer.fronts.repeats import Repeats, repeats_of
 from explorer.records import StageRecord, SweepRecord, read_sweep
 from explorer.times import Timed, read_times
 from trainables.contract import POLICY_MODES, Convention, Json
@@ -196,6 +197,28 @@ class Front:
         """What a video takes, as last measured for this sweep; None where it was not."""
         return read_times(self.folder)
 
+    @cached_property
+    def _repeated(self) -> Mapping[int, Mapping[int, Sequence[FrontPoint]]]:
+        """Trial -> further seed -> its points whose weights are kept."""
+        found: dict[int, dict[int, Sequence[FrontPoint]]] = {}
+        for name, (trial, seed) in self.record.repeats.items():
+            parameters = next((t.parameters for t in self.record.trials if t.number == trial), {})
+            points = [
+                point
+                for stage in self.record.stages_of(self.record.baselines.get(name, {}))
+                if stage.baseline is None
+                for point in _points(stage, self.record, trial=trial, parameters=parameters, name=None)
+                if point.test is not None
+            ]
+            if points:
+                found.setdefault(trial, {})[seed] = points
+        return found
+
+    def repeats(self, point: FrontPoint, split: Split = "val") -> Repeats | None:
+        """What ``point`` is worth with further seeds of its trial; None where there are none."""
+        by_seed = {} if point.trial is None else self._repeated.get(point.trial, {})
+        return repeats_of(point, by_seed, convention=self.convention, split=split)
+
     @property
     def videos(self) -> int:
         """Validation videos that each accuracy is over; 0 where nothing was measured."""
@@ -263,6 +286,11 @@ class Front:
         known = ", ".join(p.point_id for p in self.points[:8]) or "none yet"
         raise NotFound(f"sweep {self.name} has no point {point_id!r}; points of its front: {known}")
 
+    def _repeats_json(self, point: FrontPoint) -> dict[str, Json]:
+        found = {split: self.repeats(point, split) for split in ("val", "test")}
+        told = {split: repeats.to_json() for split, repeats in found.items() if repeats is not None}
+        return {"repeats": told} if told else {}
+
     def to_json(self) -> dict[str, Json]:
         """The output of ``explorer front --json``."""
         reference = self.reference
@@ -276,7 +304,7 @@ class Front:
             "candidates": len(self.candidates),
             "hypervolume": self.hypervolume,
             "reference": None if reference is None else reference.to_json(),
-            "points": [p.to_json(self.convention) for p in self.points],
+            "points": [{**p.to_json(self.convention), **self._repeats_json(p)} for p in self.points],
             "baselines": [p.to_json(self.convention) for p in self.baselines],
         }
 
@@ -323,7 +351,8 @@ def _trial_points(record: SweepRecord) -> Iterator[FrontPoint]:
 
 def _baseline_points(record: SweepRecord) -> Iterator[FrontPoint]:
     """One point for each named baseline: its last measured epoch. The sweep's own baselines come before the trials'."""
-    chains = [*record.baselines.values(), *(t.chain for t in sorted(record.trials, key=lambda t: t.number))]
+    named = [chain for name, chain in record.baselines.items() if name not in record.repeats]
+    chains = [*named, *(t.chain for t in sorted(record.trials, key=lambda t: t.number))]
     seen: set[str] = set()
     for chain in chains:
         for stage in record.stages_of(chain):

@@ -61,13 +61,17 @@ class TrialRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRecord:
-    """Everything that a front is made of. ``stages``: the finished ones, by key. ``space``: ``space.yaml`` as it stands."""
+    """Everything that a front is made of. ``stages``: the finished ones, by key. ``space``: ``space.yaml`` as it stands.
+
+    ``baselines``: name of a chain -> stage -> key; ``repeats``: those among them that train a trial once more -> (trial, seed).
+    """
 
     folder: Path
     name: str
     system: str
     trials: tuple[TrialRecord, ...]
     baselines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    repeats: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     stages: Mapping[str, StageRecord] = field(default_factory=dict)
     space: Mapping[str, Json] = field(default_factory=dict)
 
@@ -124,7 +128,8 @@ def read_sweep(folder: Path) -> SweepRecord:
         raise NotFound(f"there is no sweep in {folder} ({SPACE_FILE} is missing); give a sweep's folder")
     space = yaml.safe_load(space_file.read_text(encoding="utf-8"))
     trials = read_study(folder / STUDY_FILE)
-    baselines: dict[str, dict[str, str]] = read_study_attrs(folder / STUDY_FILE).get("baselines", {})
+    noted = read_study_attrs(folder / STUDY_FILE)
+    baselines: dict[str, dict[str, str]] = noted.get("baselines", {})
     chains = [*(t.attrs.get("chain", {}) for t in trials), *baselines.values()]
     keys = dict.fromkeys(key for chain in chains for key in chain.values())
     store = Store(folder.parent / "store")
@@ -147,6 +152,7 @@ def read_sweep(folder: Path) -> SweepRecord:
             for t in trials
         ),
         baselines=baselines,
+        repeats={name: (repeat["trial"], repeat["seed"]) for name, repeat in noted.get("repeats", {}).items()},
         stages={key: stage for key, stage in found.items() if stage is not None},
         space=space,
     )

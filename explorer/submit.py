@@ -22,6 +22,7 @@ def run_tracked(
     chains: Mapping[str, tuple[StageJob, ...]] | None = None,
     observers: Sequence[Observer] = (),
     address: str | None = None,
+    further_seeds: int = 0,
     front_files: bool = False,
 ) -> SweepResult:
     """``explorer.run.sweep.run_sweep`` with an MLflow tracker among the observers. Raises what it raises."""
@@ -33,7 +34,9 @@ def run_tracked(
         tracker = MlflowTracker(space)
         patience_s: float | None = None
         try:
-            result = run_sweep(space, chains=chains, observers=[*observers, tracker], address=address)
+            result = run_sweep(
+                space, chains=chains, observers=[*observers, tracker], address=address, further_seeds=further_seeds
+            )
             patience_s = _AT_ONCE_S if result.at_once else None
         except KeyboardInterrupt:
             patience_s = _AT_ONCE_S
@@ -54,18 +57,22 @@ def _write_front(space: SearchSpace) -> None:
         write_front_files(front, space.folder)
 
 
-def sweep(space: SearchSpace, *, observers: Sequence[Observer] = (), address: str | None = None) -> SweepResult:
+def sweep(
+    space: SearchSpace, *, observers: Sequence[Observer] = (), address: str | None = None, further_seeds: int = 0
+) -> SweepResult:
     """Run the sweep that ``space`` describes, or go on with it. Ctrl-C ends it in order; calling this again resumes.
 
     ``observers`` are told every event of the sweep, in this thread. ``address``: of a running Ray cluster, "auto" for the one
-    that this machine belongs to; None = one is started here for as long as the sweep runs. ``space.folder`` holds
-    ``front.json``, ``front.csv`` and ``front.html`` afterwards.
+    that this machine belongs to; None = one is started here for as long as the sweep runs. ``further_seeds``: train the trials
+    that are on the front now once more with each of so many other seeds. ``space.folder`` holds ``front.json``,
+    ``front.csv`` and ``front.html`` afterwards.
 
     Raises:
-        UserError: the resources do not fit; the sweep was begun with another search space, or is running elsewhere.
+        UserError: the resources do not fit; the sweep was begun with another search space, or is running elsewhere; there is no
+            front to repeat.
         SweepFailed: no worker group came up, the disk is full, or not one trial succeeded.
     """
-    return run_tracked(space, observers=observers, address=address, front_files=True)
+    return run_tracked(space, observers=observers, address=address, further_seeds=further_seeds, front_files=True)
 
 
 def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence[str] = ()) -> SearchSpace:

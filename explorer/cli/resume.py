@@ -1,4 +1,4 @@
-"""``explorer resume``: go on with a sweep after anything that ended it, or give it more trials."""
+"""``explorer resume``: go on with a sweep after anything that ended it, give it more trials, or repeat its front."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def command(
     sweep: Annotated[str, typer.Argument(help="A sweep: its folder, its name below ./runs, or its YAML file.")],
     trials: Annotated[int, typer.Option(min=0, help="Add so many trials to the budget.")] = 0,
+    repeat_front: Annotated[
+        int, typer.Option(min=0, metavar="SEEDS", help="Train the trials of the front once more with each of so many other seeds.")
+    ] = 0,
     override: Annotated[list[str] | None, typer.Option("-o", help="KEY=VALUE on budget, resources or tracking.")] = None,
     address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; auto = the one of this machine.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no progress display.")] = False,
@@ -30,7 +33,7 @@ def command(
     found = kept(space)
     if not as_json:
         print(_told(space.name, found), flush=True)
-    run_and_show(space, address=address, as_json=as_json, more={"kept": json.loads(found.to_json())})
+    run_and_show(space, address=address, as_json=as_json, further_seeds=repeat_front, more={"kept": json.loads(found.to_json())})
 
 
 def _told(name: str, kept: Kept) -> str:

@@ -56,7 +56,12 @@ def command(
 
 
 def run_and_show(
-    space: SearchSpace, *, address: str | None, as_json: bool, more: Mapping[str, object] | None = None
+    space: SearchSpace,
+    *,
+    address: str | None,
+    as_json: bool,
+    further_seeds: int = 0,
+    more: Mapping[str, object] | None = None,
 ) -> None:
     """Run ``space`` with a progress display, or ending in one JSON document, to which ``more`` is added."""
     from explorer.cli.live import display
@@ -66,7 +71,8 @@ def run_and_show(
         print(f"sweep {space.name}: reading the data and starting Ray; the first stage takes some seconds to appear", flush=True)
     try:
         with nullcontext() if as_json else display() as shown:
-            result = sweep(space, observers=[] if shown is None else [shown], address=address)
+            observers = [] if shown is None else [shown]
+            result = sweep(space, observers=observers, address=address, further_seeds=further_seeds)
     except KeyboardInterrupt:  # before the first stage could be asked for, or while the last things were written
         print(f"sweep {space.name} interrupted; the same command goes on with it", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from explorer.browse import METRIC, Front, FrontPoint
 from explorer.fronts import Measured
+from explorer.fronts.repeats import Repeats
 from trainables.contract import Convention
 
 KNOBS_FROM_COLUMNS = 110  # narrower terminals show neither knobs nor parameters: --json and --html have all
@@ -28,11 +29,14 @@ def front_table(front: Front, *, width: int = 100) -> Table:
     table = Table(
         title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
+    repeats = [None if p.name else front.repeats(p) for p in rows]
+    repeated = ["further seeds"] if any(repeats) else []
     table.add_column("point", min_width=max((len(p.name or p.point_id) for p in rows), default=0))
-    for header in ("trial", METRIC, "GFLOPs", "of all-on", *(f"{r} %" for r in rates), *knobs, *parameters):
-        table.add_column(Text(header), justify="right", no_wrap=header == METRIC)
+    for header in ("trial", METRIC, *repeated, "GFLOPs", "of all-on", *(f"{r} %" for r in rates), *knobs, *parameters):
+        table.add_column(Text(header), justify="right", no_wrap=header in (METRIC, *repeated))
     for index, point in enumerate(rows):
         cells = [point.name or point.point_id, _short(point.trial), _accuracy(point.val)]
+        cells += [_seeds(repeats[index])] * len(repeated)
         cells += [_short(point.val.gflops[front.convention]), _share(front, point)]
         cells += [_rate(point.val, names) for names in rates.values()]
         cells += [_short(point.point.knobs.get(k)) for k in knobs]
@@ -90,6 +94,8 @@ def caption(front: Front) -> str:
         f"{front.trials} trials, {len(front.candidates)} candidates",
         convention_text(front.convention),
     ]
+    if any(front.repeats(point) for point in front.points):
+        lines.append("further seeds: the best within a point's cost of its trial trained anew; mean ± standard error (how many)")
     if (reference := front.reference) is not None:
         lines.append(
             f"hypervolume {front.hypervolume:.3f}, chosen on val, valued on {reference.split}; reference "
@@ -121,6 +127,14 @@ def point_table(point: FrontPoint, front: Front) -> Table:
     for site in point.val.rates:
         table.add_row(Text(f"{site} %"), *(f"{100 * m.rates[site]:.0f}" for m in columns.values()))
     return table
+
+
+def _seeds(repeats: Repeats | None) -> str:
+    """Mean and standard error over further seeds, and how many they are."""
+    if repeats is None:
+        return ""
+    error = "" if repeats.standard_error is None else f" ± {repeats.standard_error:.3f}"
+    return f"{repeats.mean:.3f}{error} ({len(repeats.seeds)})"
 
 
 def _accuracy(measured: Measured) -> str:

@@ -29,6 +29,7 @@ from explorer.run.ledger import Ledger, own_epochs
 from explorer.run.news import log_to
 from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
 from explorer.run.recovery import Recovery
+from explorer.run.repeats import repeat_chains
 from explorer.run.stopping import Signals, Stopped, forget_stop, signals_ignored, signals_stop, stop_requested
 from explorer.search.book import BASELINES, StudyBook
 from explorer.search.from_space import ladder_of, search_of
@@ -79,6 +80,7 @@ def run_sweep(
     chains: Mapping[str, tuple[StageJob, ...]] | None = None,
     observers: Sequence[Observer] = (),
     address: str | None = None,
+    further_seeds: int = 0,
 ) -> SweepResult:
     """Run ``space``, or go on with it, until its budget is used up. It can be stopped and go on later.
 
@@ -86,10 +88,11 @@ def run_sweep(
 
     ``chains``: named chains of stages that are trained beside the trials, whether or not all of them succeed; None = the
     space's baselines. ``observers`` are told every event from this thread. ``address``: see :func:`cluster`.
+    ``further_seeds``: train the trials that are on the front now once more with each of so many other seeds.
 
     Raises:
         UserError: files do not decode, the resources do not fit, or the study was begun for another search space or data,
-            or is in use.
+            or is in use; or there is no front to repeat.
         SweepFailed: no worker group came up, the disk is full, or not one trial succeeded.
     """
     named = baseline_chains(space) if chains is None else chains
@@ -103,6 +106,8 @@ def run_sweep(
         if begun:  # where another process runs it, that is said first
             prepare_data(space, named)
         write_whole(space.folder / SPACE_FILE, space.to_yaml().encode())
+        if chains is None:
+            named = {**named, **repeat_chains(space, book, further_seeds)}
         forget_stop(space.folder)
         stack.enter_context(signals_stop())
         return _Sweep(space, book, named, observers).run(stack, address)

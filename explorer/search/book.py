@@ -38,7 +38,8 @@ REACHED = "reached"  # its own front, for ``focus``
 RUNGS = "rungs"  # {rung: {"values", "standing": paused, promoted or passed, "passes"}}, in the order in which it came there
 # User attributes of the study.
 IDENTITY = "identity"
-BASELINES = "baselines"  # {name: {stage: key}}
+BASELINES = "baselines"  # {name: {stage: key}}, of every named chain
+REPEATS = "repeats"  # {name of a chain: {"trial": its number, "seed": another one}}
 EARLIER = "earlier"  # finished trials of other sweeps that the sampler knows
 
 _ATTEMPTS = 8  # proposals of the sampler before random ones are tried

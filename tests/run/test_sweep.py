@@ -11,12 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from benchmarks.processes import descendants
+from explorer.browse import Front
 from explorer.errors import SweepMismatch, UserError
+from explorer.report.tables import front_table
 from explorer.run.cluster import cluster
 from explorer.run.events import Event, Kind
 from explorer.run.status import sweep_status
@@ -241,3 +245,33 @@ def _run_until(command: list[str], line: str, how: signal.Signals) -> dict[int, 
         driver.send_signal(how)
         driver.stdout.read()
     return children
+
+
+def test_trials_of_the_front_are_repeated_with_further_seeds_and_the_front_tells_them(tmp_path: Path) -> None:
+    space = toy(tmp_path, "budget.trials=2", ONE_GROUP, HALF)
+    with pytest.raises(UserError, match="--repeat-front needs a front"):
+        run_sweep(space, further_seeds=1)
+    run_sweep(space)
+    before = Front.load(space.folder)
+    trials = {point.trial for point in before.points}
+    recorder = Recorder()
+    assert run_sweep(space, observers=[recorder], further_seeds=2).trials == {"complete": 2}
+    ended = {event.data["name"] for event in recorder.of(Kind.CHAIN_FINISHED)}
+    assert ended == {f"trial {trial}, seed {seed}" for trial in trials for seed in (1, 2)}
+
+    front = Front.load(space.folder)
+    assert [p.identity for p in front.points] == [p.identity for p in before.points], "what is repeated is not searched"
+    found = [repeats for point in front.points if (repeats := front.repeats(point)) is not None]
+    assert found and all({*repeats.seeds, *repeats.missing} == {1, 2} for repeats in found)
+    assert "further seeds" in capture(front)
+
+    again = Recorder()
+    run_sweep(space, observers=[again])
+    assert not again.of(Kind.STAGE_STARTED), "they are kept, and not trained again"
+    assert Front.load(space.folder).record.repeats.keys() == ended
+
+
+def capture(front: Front) -> str:
+    console = Console(width=200, file=StringIO())
+    console.print(front_table(front, width=200))
+    return console.file.getvalue()  # type: ignore[attr-defined]

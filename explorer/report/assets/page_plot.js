@@ -4,6 +4,9 @@ function hover(row) {
   const lines = [`<b>${escape(row.label)}</b>  ${escape(row.id)}${several ? `, ${escape(row.sweep.name)}` : ""}`,
     `accuracy ${row.accuracy.toFixed(3)} ± ${row.error.toFixed(3)}   ${number(cost(row))} ${unit()}` +
     (state.kind === "gflops" ? "" : `   ${number(row.cost[state.convention])} GFLOPs`)];
+  const again = furtherSeeds(row);
+  if (again) lines.push(`${again.seeds} further seed${again.seeds > 1 ? "s" : ""}: ${again.mean.toFixed(3)}` +
+    (again.error === null ? "" : ` ± ${again.error.toFixed(3)} (standard error over seeds)`));
   const list = (title, object) => {
     const parts = Object.entries(object).map(([name, value]) => `${escape(shortened(name, 40))} ${escape(number(value))}`);
     for (let i = 0; i < parts.length; i += 3) lines.push(`${i ? "&nbsp;&nbsp;&nbsp;" : title + ": "}${parts.slice(i, i + 3).join(", ")}`);
@@ -25,6 +28,18 @@ function trace(rows, extra) {
 const errorBars = (rows, color) => (
   { type: "data", array: rows.map((row) => row.error), visible: $("errors").checked, color, thickness: 1, width: 0 });
 
+// What a point's trial is worth with other seeds, within the point's cost.
+const furtherSeeds = (row) => inTime() ? undefined : row.repeats?.[state.convention];
+
+function seedTrace(sweep) {
+  const rows = front(sweep).filter(furtherSeeds);
+  if (!rows.length) return [];
+  const again = rows.map(furtherSeeds), color = several ? sweep.style.colour : INK;
+  return [trace(rows, { name: "mean of further seeds", y: again.map((one) => one.mean), mode: "markers", showlegend: !several,
+    marker: { symbol: "line-ew-open", size: 13, color, line: { width: 2, color } },
+    error_y: { type: "data", array: again.map((one) => one.error ?? 0), visible: $("errors").checked, color, thickness: 1, width: 4 } })];
+}
+
 function sweepTraces(sweep) {
   const style = sweep.style, members = front(sweep), named = baselines(sweep);
   const says = (what) => several ? `${what} ${escape(shortened(sweep.name, 24))}` : what;
@@ -37,6 +52,7 @@ function sweepTraces(sweep) {
     trace(named, { name: "baselines", mode: "markers", showlegend: !several,
       marker: { color: several ? style.colour : BASE, size: 10, symbol: "diamond-open", line: { width: 2 } },
       error_y: errorBars(named, "rgba(168,90,0,0.4)") }),
+    ...seedTrace(sweep),
   ];
 }
 

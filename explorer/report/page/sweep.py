@@ -10,12 +10,13 @@ from typing import Any
 
 from explorer.browse import METRIC, Front, FrontPoint
 from explorer.fronts import front as non_dominated
+from explorer.fronts.repeats import Repeats
 from explorer.records import RUNS
 from explorer.report.page.analysis import analysis
 from explorer.report.page.decimals import short
 from explorer.report.page.decisions import decisions
 from explorer.report.page.published import published_rows
-from trainables.contract import CONVENTIONS, Json
+from trainables.contract import CONVENTIONS, Convention, Json
 from trainables.timing import TimeTable
 
 DOMINATED_LIMIT = 3000  # more faint marks than this slow a browser down and show nothing new
@@ -48,7 +49,7 @@ def sweep_data(front: Front) -> dict[str, Json]:
         },
         "parameters": {p.trial: dict(p.parameters) for p in front.candidates if p.trial is not None},
         "rows": [
-            _row(front, point, {cost: point.point_id in ids for cost, ids in members.items()}, kept)
+            _row(front, point, {cost: point.point_id in ids for cost, ids in members.items()}, kept) | _repeats(views, point)
             for point in (*on_some_front, *_thinned(others), *front.baselines)
         ],
         "times": _times(front),
@@ -141,6 +142,18 @@ def _row(front: Front, point: FrontPoint, on_front: Mapping[str, bool], kept: se
         "front": dict.fromkeys(on_front, False) if baseline else dict(on_front),
         "kept": point.checkpoint.is_file() if baseline else point.point_id in kept,
     }
+
+
+def _repeats(views: Mapping[Convention, Front], point: FrontPoint) -> dict[str, Json]:
+    """By convention of the cost within which the further seeds were asked."""
+    found = {c: None if point.name else view.repeats(point) for c, view in views.items()}
+    told = {str(c): _spread(repeats) for c, repeats in found.items() if repeats is not None}
+    return {"repeats": told} if told else {}
+
+
+def _spread(repeats: Repeats) -> dict[str, Json]:
+    error = repeats.standard_error
+    return {"mean": short(repeats.mean), "error": None if error is None else short(error), "seeds": len(repeats.seeds)}
 
 
 def _thinned(points: Sequence[FrontPoint]) -> list[FrontPoint]:
