@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.browse import METRIC, Front, FrontPoint, measured_json
 from explorer.curve import curve
-from explorer.errors import UserError
+from explorer.errors import NotFound, UserError
 from explorer.fronts import Wish
 from explorer.fronts import pick as choose
 from explorer.fronts.pick import Cost
 from explorer.latency import Latencies
+from explorer.merged import MergedPoint, require_comparable
 from explorer.report.model_card import model_card
 from explorer.store import Store
 from explorer.times import machine
@@ -63,7 +64,7 @@ class Picked:
 
 
 def pick(
-    front: Front | str | Path,
+    front: Front | str | Path | Sequence[Front],
     *,
     max_gflops: float | None = None,
     max_latency_ms: float | None = None,
@@ -75,7 +76,8 @@ def pick(
 ) -> Picked:
     """Choose from ``front`` on validation and write the choice to ``SWEEP/picks/NAME``, in place of an older one.
 
-    ``front``: a loaded one, or a sweep's folder (then costs are of the ``full`` convention). ``max_latency_ms`` limits
+    ``front``: a loaded one, or a sweep's folder (then costs are of the ``full`` convention), or several loaded ones on the
+    same videos: the choice is among all of them and lies with the sweep that it comes from. ``max_latency_ms`` limits
     what the networks take for a video on this machine, measured now. ``minimise``: see :class:`explorer.fronts.Wish`.
     ``point_id``: this very point instead of a wish; a dominated one or a baseline will do, if its weights are kept.
     ``register``: also make it a version of that name in MLflow's registry, with an alias that says the budget.
@@ -83,32 +85,27 @@ def pick(
     Raises:
         NoPoint: no point meets the wish.
         NotFound: there is no point ``point_id``.
-        UserError: no wish was given, or two that may differ, or a name cannot be one.
+        UserError: no wish was given, or two that may differ, or a name cannot be one, or the sweeps cannot be compared.
         CheckpointMissing: the store's copy of the weights is gone or damaged.
         TrackingFailed: the registry does not answer; the folder is written all the same.
     """
-    loaded = front if isinstance(front, Front) else Front.load(front)
+    fronts = [front if isinstance(front, Front) else Front.load(front)] if isinstance(front, Front | str | Path) else [*front]
+    require_comparable(fronts)
     limits = {"max_gflops": max_gflops, "max_latency_ms": max_latency_ms, "min_accuracy": min_accuracy}
     if point_id is not None and any(v is not None for v in (*limits.values(), minimise)):
         raise UserError("--point names one point, so no limit can choose; give either")
-    wish = None if point_id is not None else Wish(**limits, minimise=minimise, convention=loaded.convention)
+    wish = None if point_id is not None else Wish(**limits, minimise=minimise, convention=fronts[0].convention)
     check_name("a pick's name", name or "unnamed", "it becomes a folder")
     if register is not None:
         check_name("a registered model's name", register, "it becomes part of models:/NAME@alias")
-    latencies = Latencies(Store(loaded.folder.parent / "store"))
-    if wish is None:
-        assert point_id is not None
-        point = _named(loaded, point_id)
-    elif wish.asks_for_latency:  # the front of GFLOPs need not hold the quickest
-        point = choose(loaded.deployable, wish, latency_ms=latencies.ms)
-    else:
-        point = choose(loaded.points, wish)
+    latencies = {one.folder: Latencies(Store(one.folder.parent / "store")) for one in fronts}
+    loaded, point = _named(fronts, point_id) if wish is None else _best(fronts, wish, latencies)
     latency: dict[str, Json] | None = None
     if wish is not None and wish.asks_for_latency:
         latency = {
-            "networks_ms": latencies.ms(point),
+            "networks_ms": latencies[loaded.folder].ms(point),
             "machine": machine(),
-            **latencies.table(point).model_dump(mode="json"),
+            **latencies[loaded.folder].table(point).model_dump(mode="json"),
         }
     asked: dict[str, Json] = (
         {"convention": loaded.convention, "point_id": point.point_id} if wish is None else wish.to_json()
@@ -250,7 +247,21 @@ def default_name(wish: Wish) -> str:
     return "budget-" + "-".join(parts)
 
 
-def _named(front: Front, point_id: str) -> FrontPoint:
+def _best(fronts: Sequence[Front], wish: Wish, latencies: Mapping[Path, Latencies]) -> tuple[Front, FrontPoint]:
+    if wish.asks_for_latency:  # the front of GFLOPs need not hold the quickest
+        points = [MergedPoint(front=front, point=point) for front in fronts for point in front.deployable]
+        chosen = choose(points, wish, latency_ms=lambda one: latencies[one.front.folder].ms(one.point))
+    else:
+        chosen = choose([MergedPoint(front=front, point=point) for front in fronts for point in front.points], wish)
+    return chosen.front, chosen.point
+
+
+def _named(fronts: Sequence[Front], point_id: str | None) -> tuple[Front, FrontPoint]:
+    assert point_id is not None
+    holding = [front for front in fronts if _holds(front, point_id)] or fronts[:1]
+    if len(holding) > 1:
+        raise UserError(f"{point_id!r} names points of {len(holding)} sweeps; give the one that is meant")
+    front = holding[0]
     point = front.find(point_id)
     if not point.checkpoint.is_file():
         kept = ", ".join(p.point_id for p in front.points[:8]) or "none"
@@ -258,7 +269,17 @@ def _named(front: Front, point_id: str) -> FrontPoint:
             f"the weights of {point.point_id} were dropped, as another epoch of its trial is better at every cost; "
             f"points of the front, whose weights are kept: {kept}"
         )
-    return point
+    return front, point
+
+
+def _holds(front: Front, point_id: str) -> bool:
+    try:
+        front.find(point_id)
+    except NotFound:
+        return False
+    except UserError:  # more than one: that is told where it is looked up
+        return True
+    return True
 
 
 def _replace(aside: Path, folder: Path) -> None:

@@ -25,7 +25,7 @@ def command(
     sweeps: Annotated[
         list[str],
         typer.Argument(
-            metavar="SWEEP...", help="Sweeps: their folders, or names below ./runs. Several lie over each other."
+            metavar="SWEEP...", help="Sweeps: their folders, or names below ./runs. Several lie over each other and make one front."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -65,13 +65,42 @@ def command(
         found = [front.to_json() for front in fronts]
         for document, shares in zip(found, used, strict=False):
             document["decisions"] = shares
-        print(json.dumps(found[0] if len(found) == 1 else {"sweeps": found}))
+        print(json.dumps(found[0] if len(found) == 1 else {"sweeps": found, **_merged_json(fronts)}))
         return
     if decisions:
         _print_decisions(fronts, used)
         _print([], written)
         return
     _print(fronts, written)
+    if len(fronts) > 1:
+        _print_merged(fronts)
+
+
+def _merged_json(fronts: Sequence[Front]) -> dict[str, Any]:
+    """``front``: points of all sweeps, or null and ``not_comparable``: why there is none."""
+    from explorer.errors import UserError
+    from explorer.merged import merged_front
+
+    try:
+        return {"front": [one.to_json() for one in merged_front(fronts)]}
+    except UserError as error:
+        return {"front": None, "not_comparable": str(error)}
+
+
+def _print_merged(fronts: Sequence[Front]) -> None:
+    from rich.console import Console
+
+    from explorer.errors import UserError
+    from explorer.merged import merged_front
+    from explorer.report.tables import merged_table
+
+    try:
+        points = merged_front(fronts)
+    except UserError as error:
+        print(f"There is no front of all of them: {error}")
+        return
+    if points:
+        Console().print(merged_table(points))
 
 
 def _check_point(point: str | None, *, decisions: bool, sweeps: int) -> None:

@@ -19,7 +19,10 @@ class CostName(StrEnum):
 
 
 def command(
-    sweep: Annotated[str, typer.Argument(help="A sweep: its folder, or its name below ./runs.")],
+    sweeps: Annotated[
+        list[str],
+        typer.Argument(metavar="SWEEP...", help="A sweep: its folder, or its name below ./runs. Of several, the best of all."),
+    ],
     max_gflops: Annotated[float | None, typer.Option(help="Budget: at most this many GFLOPs a video.")] = None,
     max_latency_ms: Annotated[
         float | None, typer.Option(help="At most so long a video in the networks, measured now on this machine.")
@@ -44,9 +47,8 @@ def command(
     from explorer.api import Front, pick
     from explorer.records import find_sweep
 
-    front = Front.load(find_sweep(sweep), convention=convention.value)
     picked = pick(
-        front,
+        [Front.load(find_sweep(sweep), convention=convention.value) for sweep in sweeps],
         max_gflops=max_gflops,
         max_latency_ms=max_latency_ms,
         min_accuracy=min_accuracy,
@@ -62,7 +64,7 @@ def command(
 
     from explorer.report.tables import point_table
 
-    Console().print(point_table(picked.point, front))
+    Console().print(point_table(picked.point, picked.front))
     if picked.latency_ms is not None:
         print(f"Networks: {picked.latency_ms:.4g} ms a video on this machine, at the rates on validation.")
     print(f"Checkpoint, knobs and model card: {picked.folder}")

@@ -18,7 +18,12 @@ INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
 def command(
-    space: Annotated[str, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")],
+    spaces: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPACE...", help="A search space: a YAML file, or the name of a shipped one. Several run one after the other."
+        ),
+    ],
     override: Annotated[list[str] | None, typer.Option("-o", help="KEY=VALUE on any field of the YAML.")] = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Only rehearse: one batch of every stage, in a folder of its own.")
@@ -28,10 +33,11 @@ def command(
         typer.Option(help="A running Ray cluster: auto (of this machine), HOST:PORT, or http://HEAD:8265 to submit a job."),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="With http://: submit the job and return at once.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no progress display.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a sweep on stdout, no progress display.")] = False,
 ) -> None:
     """Run a sweep to the end of its budget. Ctrl-C lets running epochs finish and leaves it to be resumed; twice ends it at once.
 
+    Several search spaces, for example of different systems on the same videos, make one front: `explorer front A B`.
     Shared stages are trained once. The same command, or `explorer resume`, goes on where it stopped.
     """
     from explorer.errors import UserError
@@ -42,17 +48,23 @@ def command(
         raise UserError("--detach needs --address http://HEAD:8265, the job server of a running cluster")
     if smoke and submitted:
         raise UserError("--smoke needs no job: rehearse on the cluster's head node with --address auto")
-    loaded = load_space(space, override or [])
-    if smoke:
-        from explorer.cli.smoke import rehearse
+    loaded = [load_space(space, override or []) for space in spaces]
+    folders = [one.folder for one in loaded]
+    if len(set(folders)) < len(folders):
+        raise UserError(f"each search space needs a name of its own, got {', '.join(one.name for one in loaded)}")
+    for space, one in zip(spaces, loaded, strict=True):
+        if smoke:
+            from explorer.cli.smoke import rehearse
 
-        rehearse(loaded, space, override or [], address=address, as_json=as_json)
-        return
-    if submitted:
-        assert address is not None
-        _submit(loaded, address, detach=detach, as_json=as_json)
-        return
-    run_and_show(loaded, address=address, as_json=as_json)
+            rehearse(one, space, override or [], address=address, as_json=as_json)
+        elif submitted:
+            assert address is not None
+            _submit(one, address, detach=detach, as_json=as_json)
+        else:
+            run_and_show(one, address=address, as_json=as_json)
+    if len(loaded) > 1 and not (as_json or smoke or submitted):
+        names = " ".join(str(folder) for folder in folders)
+        print(f"\nAll in one: explorer front {names}; the best of all: explorer pick {names} --max-gflops BUDGET")
 
 
 def run_and_show(

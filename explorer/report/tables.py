@@ -11,6 +11,7 @@ from rich.text import Text
 from explorer.browse import METRIC, Front, FrontPoint
 from explorer.fronts import Measured
 from explorer.fronts.repeats import Repeats
+from explorer.merged import MergedPoint
 from trainables.contract import Convention
 
 KNOBS_FROM_COLUMNS = 110  # narrower terminals show neither knobs nor parameters: --json and --html have all
@@ -59,6 +60,29 @@ def rate_columns(names: Sequence[str]) -> dict[str, list[str]]:
 def _rate(measured: Measured, names: Sequence[str]) -> str:
     found = [measured.rates[name] for name in names if name in measured.rates]
     return f"{100 * sum(found) / len(found):.0f}" if found else ""
+
+
+def merged_table(points: Sequence[MergedPoint]) -> Table:
+    """The front of several sweeps, cheapest first. Not empty."""
+    first = points[0].front
+    table = Table(
+        title=Text("One front of all"),
+        caption=Text(f"{METRIC} ± standard error on validation; {convention_text(first.convention)}"),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("sweep")
+    table.add_column("point", no_wrap=True)
+    table.add_column("system")
+    for header in (METRIC, "GFLOPs", "of its all-on"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for one in points:
+        cells = [one.front.name, one.point.point_id, one.point.system, _accuracy(one.val)]
+        cells += [_short(one.val.gflops[one.front.convention]), _share(one.front, one.point)]
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def time_table(front: Front) -> Table:

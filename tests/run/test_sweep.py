@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from benchmarks.processes import descendants
 from explorer.browse import Front
+from explorer.cli.app import run
 from explorer.errors import SweepMismatch, UserError
 from explorer.report.tables import front_table
 from explorer.run.cluster import cluster
@@ -269,6 +271,27 @@ def test_trials_of_the_front_are_repeated_with_further_seeds_and_the_front_tells
     run_sweep(space, observers=[again])
     assert not again.of(Kind.STAGE_STARTED), "they are kept, and not trained again"
     assert Front.load(space.folder).record.repeats.keys() == ended
+
+
+def test_several_search_spaces_are_swept_in_turn_and_make_one_front(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "second"):
+        small = toy(tmp_path, f"name={name}", "budget.trials=1", ONE_GROUP, HALF)
+        (tmp_path / f"{name}.yaml").write_text(small.to_yaml())
+    files = [str(tmp_path / "first.yaml"), str(tmp_path / "second.yaml")]
+    assert run(["sweep", files[0], files[0]]) == 2
+    assert "each search space needs a name of its own, got first, first" in capsys.readouterr().err
+
+    assert run(["sweep", *files]) == 0
+    assert f"explorer front {tmp_path / 'first'} {tmp_path / 'second'}" in capsys.readouterr().out
+    folders = [str(tmp_path / "first"), str(tmp_path / "second")]
+    assert run(["front", *folders, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [sweep["sweep"] for sweep in told["sweeps"]] == ["first", "second"]
+    assert {point["sweep"] for point in told["front"]} <= {"first", "second"} and told["front"]
+    assert run(["front", *folders]) == 0
+    assert "One front of all" in capsys.readouterr().out
 
 
 def capture(front: Front) -> str:
