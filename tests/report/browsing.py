@@ -13,6 +13,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]  # fmt: skip
+DOUBLE_CLICK_MS = 600  # twice what plotly waits for the second half of one
 POINTS = "#plot .scatterlayer .trace .points path"
 
 
@@ -69,7 +70,8 @@ class Opened:
         self.do(lambda: self.page.select_option(selector, value))
 
     def emit_click(self, trace: str, index: int = 0) -> None:
-        """Click on a mark of the trace of that name, where it is on the screen."""
+        """Click on a mark of the trace of that name, where it is on the screen. Not so soon that it is half of a double click."""
+        self.page.wait_for_timeout(DOUBLE_CLICK_MS)
         self.do(lambda: self.page.mouse.click(*self.place(trace, index)))
 
     def place(self, trace: str, index: int) -> tuple[float, float]:

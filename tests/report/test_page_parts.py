@@ -231,15 +231,18 @@ def test_a_system_without_a_paper_has_no_rows_to_compare(real_space):
 
 
 @pytest.mark.ray
-def test_the_command_of_the_docs_measures_and_draws_a_real_sweep(tour, tmp_path):
-    [words] = commands_of(ROOT / "docs" / "front-page.md")
+def test_the_commands_of_the_docs_measure_and_draw_a_real_sweep_and_tell_its_decisions(tour, tmp_path):
     page = tmp_path / "front.html"
-    given = [{"quickstart": str(tour.sweep), "front.html": str(page)}.get(word, word) for word in words[1:]]
-    done = subprocess.run(
-        [sys.executable, "-m", "explorer.cli.app", *given], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Milliseconds a video" in done.stdout
+    said = {}
+    for words in commands_of(ROOT / "docs" / "front-page.md"):
+        given = [{"quickstart": str(tour.sweep), "front.html": str(page)}.get(word, word) for word in words[1:]]
+        done = subprocess.run(
+            [sys.executable, "-m", "explorer.cli.app", *given], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        said[words[3]] = done.stdout
+    assert "Milliseconds a video" in said["--measure-time"]
+    assert "by class:" in said["--decisions"] and "rgb %" in said["--decisions"]
     [sweep] = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page.read_text(), re.DOTALL)[1])["sweeps"]
     assert sweep["times"]["all_on"]["total_s"] > sweep["times"]["all_on"]["network_s"] > 0
     assert all(row["cost"]["total_s"] > 0 for row in sweep["rows"])
