@@ -258,7 +258,11 @@ def _best(fronts: Sequence[Front], wish: Wish, latencies: Mapping[Path, Latencie
 
 def _named(fronts: Sequence[Front], point_id: str | None) -> tuple[Front, FrontPoint]:
     assert point_id is not None
-    holding = [front for front in fronts if _holds(front, point_id)] or fronts[:1]
+    holding = [front for front in fronts if _holds(front, point_id)]
+    if not holding and len(fronts) > 1:
+        names = ", ".join(front.name for front in fronts)
+        raise NotFound(f"none of the sweeps {names} has a point {point_id!r}; `explorer front` shows the ids of their points")
+    holding = holding or [fronts[0]]  # which tells what is missing, and what there is
     if len(holding) > 1:
         raise UserError(f"{point_id!r} names points of {len(holding)} sweeps; give the one that is meant")
     front = holding[0]

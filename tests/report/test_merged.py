@@ -65,5 +65,5 @@ def test_pick_among_several_sweeps_is_the_best_of_all_and_lies_with_its_sweep(tw
 
     of_second = two[1].points[0]
     assert pick(two, point_id=of_second.point_id).front.name == "small"
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"none of the sweeps toy-sweep, small has a point 'joint-e9-ffffff'"):
         pick(two, point_id="joint-e9-ffffff")

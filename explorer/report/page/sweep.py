@@ -49,7 +49,8 @@ def sweep_data(front: Front) -> dict[str, Json]:
         },
         "parameters": {p.trial: dict(p.parameters) for p in front.candidates if p.trial is not None},
         "rows": [
-            _row(front, point, {cost: point.point_id in ids for cost, ids in members.items()}, kept) | _repeats(views, point)
+            _row(front, point, {cost: point.point_id in ids for cost, ids in members.items()}, kept)
+            | _repeats(views, point, members)
             for point in (*on_some_front, *_thinned(others), *front.baselines)
         ],
         "times": _times(front),
@@ -144,9 +145,11 @@ def _row(front: Front, point: FrontPoint, on_front: Mapping[str, bool], kept: se
     }
 
 
-def _repeats(views: Mapping[Convention, Front], point: FrontPoint) -> dict[str, Json]:
-    """By convention of the cost within which the further seeds were asked."""
-    found = {c: None if point.name else view.repeats(point) for c, view in views.items()}
+def _repeats(
+    views: Mapping[Convention, Front], point: FrontPoint, members: Mapping[str, set[str]]
+) -> dict[str, Json]:
+    """Of a point of the front, by convention of the cost within which the further seeds were asked."""
+    found = {c: view.repeats(point) for c, view in views.items() if point.point_id in members[str(c)]}
     told = {str(c): _spread(repeats) for c, repeats in found.items() if repeats is not None}
     return {"repeats": told} if told else {}
 
