@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from trainables.adafuse.names import BACKBONES, SMALL
 from trainables.contract import SystemConfig
-from trainables.kit.data.config import DataConfig
+from trainables.kit.frames.config import FrameConfig, FrameKnobsConfig
 from trainables.kit.nets.config import NetConfig
 from trainables.kit.recipes import OptimiserConfig
 from trainables.kit.temperature import Anneal, Temperature
-
-INPUT = "rgb"
 
 
 class NetworkConfig(NetConfig):
@@ -99,7 +97,7 @@ class StagesConfig(SystemConfig):
     baseline: StageConfig = StageConfig()
 
 
-class KnobsConfig(SystemConfig):
+class KnobsConfig(FrameKnobsConfig):
     """What is measured, and can be set after training: ``explorer predict`` takes any values, fronts those listed here.
 
     ``keep`` and ``skip``: what is added to these logits of every channel. ``frames``: further numbers of frames. ``sampled``:
@@ -108,19 +106,6 @@ class KnobsConfig(SystemConfig):
 
     keep: tuple[float, ...] = (0,)
     skip: tuple[float, ...] = (-1, 0, 1)
-    frames: tuple[int, ...] = ()
-    sampled: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name in ("keep", "skip"):
-            if 0 not in getattr(self, name):
-                raise ValueError(
-                    f"knobs.{name} must hold 0, the policy as it was trained, got {list(getattr(self, name))}"
-                )
-        if any(count < 1 for count in self.frames):
-            raise ValueError(f"knobs.frames must be 1 or more each, got {list(self.frames)}")
-        return self
 
 
 class BaselinesConfig(SystemConfig):
@@ -138,14 +123,7 @@ class BaselinesConfig(SystemConfig):
         return self
 
 
-class ComputeConfig(SystemConfig):
-    """How a step is computed. ``accumulate``: parts of a batch. ``precision``: ``bfloat16`` is autocast."""
-
-    accumulate: int = Field(1, ge=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-class AdaFuseConfig(SystemConfig):
+class AdaFuseConfig(FrameConfig):
     """Everything about a trial of AdaFuse.
 
     Loss = cross-entropy + ``lambda`` x price a frame of the two convolutions around each gate (Eq. 6). ``price``: in ``gflops``,
@@ -154,6 +132,8 @@ class AdaFuseConfig(SystemConfig):
     validation and test, as the release does, in the place of the likeliest decision.
     """
 
+    decides: ClassVar[str] = "decisions a frame"
+
     lambda_: float = Field(0.1, ge=0, le=1000, alias="lambda")
     price: Literal["gflops", "relative"] = "gflops"
     saving: Literal["real", "upb"] = "real"
@@ -161,26 +141,5 @@ class AdaFuseConfig(SystemConfig):
     network: NetworkConfig = NetworkConfig()
     gates: GatesConfig = GatesConfig()
     stages: StagesConfig = StagesConfig()
-    test_decisions: Literal["argmax", "sample"] = "argmax"
     knobs: KnobsConfig = KnobsConfig()
     baselines: BaselinesConfig = BaselinesConfig()
-    compute: ComputeConfig = ComputeConfig()
-    data: DataConfig
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_modality(cls, raw: Any) -> Any:
-        """``data.modalities`` need not be said: there is one."""
-        if isinstance(raw, dict) and isinstance(raw.get("data"), dict):
-            return {**raw, "data": {"modalities": [INPUT], **raw["data"]}}
-        return raw
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.data.modalities != (INPUT,):
-            raise ValueError(
-                f"data.modalities must be [{INPUT}]: AdaFuse looks at frames, got {list(self.data.modalities)}"
-            )
-        if self.data.segments.frames != 1:
-            raise ValueError(f"data.segments.frames must be 1, decisions a frame, got {self.data.segments.frames}")
-        return self

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.gates import gumbel_onehot, onehot
-from trainables.adafuse.knobs import DRAW, KEEP_BIAS, SAMPLED, SKIP_BIAS
+from trainables.adafuse.knobs import KEEP_BIAS, SKIP_BIAS
 from trainables.adafuse.model import AdaFuse, Choose
 from trainables.adafuse.names import CHOICES, KEEP, REUSE, SKIP
 from trainables.kit import noise
+from trainables.kit.frames.knobs import DRAW, SAMPLED
 
 _GUMBEL, _COIN = 64, 128  # purposes of the noise: one a block from here on
 _NEVER = -1e9  # a logit

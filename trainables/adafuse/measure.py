@@ -16,17 +16,17 @@ from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.cost import cost_table, lstm_macs
 from trainables.adafuse.decide import ALL_ON, LACKING, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy, draw_of
 from trainables.adafuse.gates import Usage
-from trainables.adafuse.knobs import FRAMES, settings
+from trainables.adafuse.knobs import knobs
 from trainables.adafuse.model import AdaFuse, everything
 from trainables.adafuse.names import share_names
 from trainables.adafuse.steps import frame_keys, frames_of
 from trainables.contract import CONVENTIONS, POLICY_MODES, Batch, Convention, CostTable, Data, Share
 from trainables.kit import noise
-from trainables.kit.measure.settings import SettingReplay, joined
-from trainables.kit.measure.settings_pass import SettingOutput, setting_replay
-from trainables.kit.measure.share import shared_batches
+from trainables.kit.frames.knobs import by_frames, settings
+from trainables.kit.frames.replay import frame_replay
+from trainables.kit.measure.settings import SettingReplay
+from trainables.kit.measure.settings_pass import SettingOutput
 
-NUMBERS_A_BATCH = 2**25  # of input
 _DRAW = 5  # purpose of the noise
 DECIDING = (*POLICY_MODES, *LACKING)  # modes in which the policies run, and are charged
 
@@ -37,24 +37,10 @@ def replay(
     """What ``mode`` gives for every video of ``split``, under every setting of the knobs where the policies decide."""
     assert isinstance(model, AdaFuse)
     device = next(model.parameters()).device
-    usual = config.data.segments.test
-    by_frames: dict[int, list[Mapping[str, float]]] = {}
-    for setting in settings(config, mode):
-        by_frames.setdefault(int(setting.get(FRAMES, usual)), []).append(setting)
-    tables = []
-    for frames, chosen in by_frames.items():
-        batches = shared_batches(
-            data,
-            split,
-            modalities=config.data.modalities,
-            segments=frames,
-            batch_size=_videos_a_batch(config, frames),
-            share=share,
-            device=device,
-        )
-        measured = Measured(model, config, mode, seed, chosen)
-        tables.append(setting_replay(measured, batches, settings=chosen, video_ids=data.ids(split), share=share))
-    return joined(tables)
+    chosen = by_frames(settings(knobs(config), mode), config.data.segments.test)
+    return frame_replay(
+        lambda settings: Measured(model, config, mode, seed, settings), chosen, config, data, split, share=share, device=device
+    )
 
 
 class Measured:
@@ -125,7 +111,3 @@ def fixed_macs(config: AdaFuseConfig, cost: CostTable, classes: int, convention:
     policy = cost.always_macs[convention] if mode in DECIDING else 0
     lstm = lstm_macs(config, classes)[convention] if mode == LSTM else 0
     return cost.plain_macs[convention] + policy + lstm
-
-
-def _videos_a_batch(config: AdaFuseConfig, frames: int) -> int:
-    return max(1, min(64, NUMBERS_A_BATCH // (frames * 3 * config.data.crop_size**2)))

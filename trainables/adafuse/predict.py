@@ -11,17 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.adafuse.config import INPUT, AdaFuseConfig
+from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.cost import cost_table
 from trainables.adafuse.decide import ALL_ON, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy, draw_of
 from trainables.adafuse.gates import Usage
-from trainables.adafuse.knobs import FRAMES
 from trainables.adafuse.measure import charged, fixed_macs, shares_of
 from trainables.adafuse.model import AdaFuse, everything
 from trainables.adafuse.sparse import run_sparse
 from trainables.contract import CONVENTIONS, Convention, Decision, Prediction
 from trainables.kit import noise
 from trainables.kit.data.dataset import load_file
+from trainables.kit.frames.config import INPUT
+from trainables.kit.frames.knobs import FRAMES
 
 
 class Runner:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from trainables.adafuse.config import INPUT, AdaFuseConfig
+from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.decide import ADA_REUSE, ADA_SKIP, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy
 from trainables.adafuse.gates import Usage
 from trainables.adafuse.loss import price
 from trainables.adafuse.model import AdaFuse
 from trainables.contract import Batch, Loss, StepContext
 from trainables.kit import noise
+from trainables.kit.frames.config import INPUT
 from trainables.kit.nets.classify import classification_loss, hits, truth_of
 from trainables.kit.temperature import temperature_at
 

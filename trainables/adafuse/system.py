@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.inert import inert_warnings
-from trainables.adafuse.knobs import DRAW, DRAWS, knobs
+from trainables.adafuse.knobs import knobs
 from trainables.adafuse.names import CHOICES, gated_blocks, share_names
 from trainables.adafuse.presets import PRESETS
 from trainables.adafuse.published import published_rows
@@ -31,22 +29,21 @@ from trainables.contract import (
     Stage,
     StepContext,
 )
-from trainables.kit.measure.settings import SettingReplay
+from trainables.kit.frames.system import FrameSystem
 from trainables.kit.nets.config import NetConfig
-from trainables.kit.video_system import VideoSystem
 from trainables.tables import PublishedRow, Table
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class AdaFuseSystem(VideoSystem):
+class AdaFuseSystem(FrameSystem):
     """A policy in every block decides for each channel of a frame: compute it, take it from the frame before, or leave it out."""
 
     name = "adafuse"
     Config = AdaFuseConfig
     presets: ClassVar[Mapping[str, Mapping[str, Json]]] = PRESETS
-    counts = {**VideoSystem.counts, "paper": "as thop 0.0.31 counts, less what convolutions save (Eq. 5)"}
+    counts = {**FrameSystem.counts, "paper": "as thop 0.0.31 counts, less what convolutions save (Eq. 5)"}
 
     def nets(self, config: AdaFuseConfig) -> Iterator[tuple[str, NetConfig]]:
         yield "network", config.network
@@ -68,9 +65,6 @@ class AdaFuseSystem(VideoSystem):
             )
             for block in gated_blocks(config)
         )
-
-    def default_settings(self, config: AdaFuseConfig) -> Sequence[Mapping[str, float]]:
-        return tuple({DRAW: n} for n in range(DRAWS)) if config.test_decisions == "sample" else ({},)
 
     def knobs(self, config: AdaFuseConfig) -> tuple[Knob, ...]:
         return knobs(config)
@@ -104,9 +98,6 @@ class AdaFuseSystem(VideoSystem):
         from trainables.adafuse.measure import replay
 
         return replay(model, config, data, split, mode=mode, seed=seed, share=share)
-
-    def replay_from(self, arrays: Mapping[str, np.ndarray], config: AdaFuseConfig) -> Replay:
-        return SettingReplay.from_arrays(arrays)
 
     def predict(
         self, model: nn.Module, config: AdaFuseConfig, video: Path, *, knobs: Mapping[str, float], mode: str

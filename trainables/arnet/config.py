@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from trainables.contract import SystemConfig
-from trainables.kit.data.config import DataConfig
+from trainables.kit.frames.config import FrameConfig, FrameKnobsConfig
 from trainables.kit.nets.config import NetConfig
 from trainables.kit.recipes import OptimiserConfig
 from trainables.kit.temperature import Anneal, Temperature
 
 LEVELS = ("high", "medium", "low")  # of resolution, each with a backbone of its own
 LOWEST = "lowest"  # the policy's own resolution, at which it predicts as well
-INPUT = "rgb"
 
 
 class FrameNetConfig(NetConfig):
@@ -91,7 +90,7 @@ class StagesConfig(SystemConfig):
     baseline: StageConfig = StageConfig()
 
 
-class KnobsConfig(SystemConfig):
+class KnobsConfig(FrameKnobsConfig):
     """What is measured, and can be set after training: ``explorer predict`` takes any values, fronts those listed here.
 
     ``cost``: what is taken off the logit of an action, times its cost as a share of the highest resolution's. ``skip``: what is
@@ -101,29 +100,9 @@ class KnobsConfig(SystemConfig):
 
     cost: tuple[float, ...] = (-4, -2, -1, 0, 1, 2, 4, 8)
     skip: tuple[float, ...] = (-4, -2, 0, 2, 4)
-    frames: tuple[int, ...] = ()
-    sampled: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name in ("cost", "skip"):
-            if 0 not in getattr(self, name):
-                raise ValueError(
-                    f"knobs.{name} must hold 0, the policy as it was trained, got {list(getattr(self, name))}"
-                )
-        if any(count < 1 for count in self.frames):
-            raise ValueError(f"knobs.frames must be 1 or more each, got {list(self.frames)}")
-        return self
 
 
-class ComputeConfig(SystemConfig):
-    """How a step is computed. ``accumulate``: parts of a batch. ``precision``: ``bfloat16`` is autocast."""
-
-    accumulate: int = Field(1, ge=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-class ArNetConfig(SystemConfig):
+class ArNetConfig(FrameConfig):
     """Everything about a trial of AR-Net.
 
     Loss = (1 - alpha) cross-entropy + alpha price + beta uniformity (Eq. 12). ``price``: of the backbones alone, a frame, in
@@ -149,28 +128,11 @@ class ArNetConfig(SystemConfig):
     warm_up: bool = True
     stages: StagesConfig = StagesConfig()
     frozen_mode: Literal["eval", "train"] = "eval"
-    test_decisions: Literal["argmax", "sample"] = "argmax"
     knobs: KnobsConfig = KnobsConfig()
     literature_costs: bool = False
-    compute: ComputeConfig = ComputeConfig()
-    data: DataConfig
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_modality(cls, raw: Any) -> Any:
-        """``data.modalities`` need not be said: there is one."""
-        if isinstance(raw, dict) and isinstance(raw.get("data"), dict):
-            return {**raw, "data": {"modalities": [INPUT], **raw["data"]}}
-        return raw
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.data.modalities != (INPUT,):
-            raise ValueError(
-                f"data.modalities must be [{INPUT}]: AR-Net looks at frames, got {list(self.data.modalities)}"
-            )
-        if self.data.segments.frames != 1:
-            raise ValueError(f"data.segments.frames must be 1, a decision a frame, got {self.data.segments.frames}")
         sizes = [self.data.crop_size, *(getattr(self.backbones, level).size for level in LEVELS), self.policy.size]
         if any(below > above for above, below in itertools.pairwise(sizes)) or len(set(sizes[1:])) < 4:
             raise ValueError(

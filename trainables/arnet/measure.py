@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from trainables.arnet.actions import FRAME, LOOK, actions, shares
 from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
 from trainables.arnet.cost import cost_table, lstm_macs
-from trainables.arnet.knobs import COST, DRAW, SAMPLED, SKIP, settings
-from trainables.arnet.knobs import FRAMES as FRAMES_KNOB
+from trainables.arnet.knobs import COST, SKIP, knobs
 from trainables.arnet.loss import prices
 from trainables.arnet.model import ArNet, video_logits
 from trainables.arnet.policy import gumbel_onehot, onehot
@@ -22,11 +21,11 @@ from trainables.arnet.stages import FRAMES
 from trainables.arnet.steps import frames_of, lowest_logits, random_actions
 from trainables.contract import CONVENTIONS, POLICY_MODES, Batch, Convention, Data, Share
 from trainables.kit import noise
-from trainables.kit.measure.settings import NOT_ASKED, SettingReplay, joined
-from trainables.kit.measure.settings_pass import SettingOutput, setting_replay
-from trainables.kit.measure.share import shared_batches
+from trainables.kit.frames.knobs import DRAW, SAMPLED, by_frames, settings
+from trainables.kit.frames.replay import frame_replay
+from trainables.kit.measure.settings import NOT_ASKED, SettingReplay
+from trainables.kit.measure.settings_pass import SettingOutput
 
-NUMBERS_A_BATCH = 2**25  # of input
 _DRAW = 5  # purpose of the noise
 MULTI_SCALE, LSTM = "multi_scale", "lstm"
 
@@ -37,26 +36,12 @@ def replay(
     """What ``mode`` gives for every video of ``split``, under every setting of the knobs where the policy decides."""
     assert isinstance(model, ArNet)
     device = next(model.parameters()).device
-    usual = config.data.segments.test
-    by_frames: dict[int, list[Mapping[str, float]]] = {}
-    for setting in settings(config, mode):
-        by_frames.setdefault(int(setting.get(FRAMES_KNOB, usual)), []).append(setting)
+    chosen = by_frames(settings(knobs(config), mode), config.data.segments.test)
     if mode.startswith(FRAMES):
-        by_frames = {int(mode.removeprefix(FRAMES)): [{}]}
-    tables = []
-    for frames, chosen in by_frames.items():
-        measured = _Measured(model, config, mode, seed, chosen)
-        batches = shared_batches(
-            data,
-            split,
-            modalities=config.data.modalities,
-            segments=frames,
-            batch_size=_videos_a_batch(config, frames),
-            share=share,
-            device=device,
-        )
-        tables.append(setting_replay(measured, batches, settings=chosen, video_ids=data.ids(split), share=share))
-    return joined(tables)
+        chosen = {int(mode.removeprefix(FRAMES)): [{}]}
+    return frame_replay(
+        lambda settings: _Measured(model, config, mode, seed, settings), chosen, config, data, split, share=share, device=device
+    )
 
 
 class _Measured:
@@ -196,8 +181,3 @@ def drawn(logits_BA: Tensor, key_B: Tensor, number: int) -> Tensor:
 def forced_level(mode: str) -> str:
     """The level of ``all_on`` and ``only.LEVEL``."""
     return LEVELS[0] if mode == "all_on" else mode.removeprefix("only.")
-
-
-def _videos_a_batch(config: ArNetConfig, frames: int) -> int:
-    numbers = frames * 3 * config.data.crop_size**2
-    return max(1, min(64, NUMBERS_A_BATCH // numbers))

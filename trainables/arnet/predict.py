@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from trainables.arnet.actions import LOOK, shares
-from trainables.arnet.config import INPUT, LEVELS, LOWEST, ArNetConfig
+from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
 from trainables.arnet.cost import cost_table, lstm_macs
-from trainables.arnet.knobs import FRAMES as FRAMES_KNOB
 from trainables.arnet.measure import LSTM, MULTI_SCALE, bias_of, draw_of, drawn, forced_level
 from trainables.arnet.model import ArNet
 from trainables.arnet.policy import onehot
@@ -23,6 +22,8 @@ from trainables.arnet.stages import FRAMES
 from trainables.contract import CONVENTIONS, POLICY_MODES, Convention, Decision, Prediction, SegmentPrediction
 from trainables.kit import noise
 from trainables.kit.data.dataset import load_file
+from trainables.kit.frames.config import INPUT
+from trainables.kit.frames.knobs import FRAMES as FRAMES_KNOB
 
 
 @dataclass(kw_only=True)

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from trainables.arnet.config import INPUT, LEVELS, LOWEST, ArNetConfig
+from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
 from trainables.arnet.loss import efficiency_loss, prices, uniformity_loss
 from trainables.arnet.model import ArNet, video_logits, with_lowest
 from trainables.arnet.policy import Rollout, gumbel_onehot, onehot
 from trainables.arnet.stages import WARMUP
 from trainables.contract import Batch, Loss, StepContext
 from trainables.kit import noise
+from trainables.kit.frames.config import INPUT
 from trainables.kit.nets.classify import classification_loss, hits, truth_of
 from trainables.kit.temperature import temperature_at
 

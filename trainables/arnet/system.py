@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from trainables.arnet.actions import FRAME, actions, shares
 from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
 from trainables.arnet.inert import inert_warnings
-from trainables.arnet.knobs import DRAW, DRAWS, knobs
+from trainables.arnet.knobs import knobs
 from trainables.arnet.presets import PRESETS
 from trainables.arnet.published import published_rows
 from trainables.arnet.stages import FIGURE_FRAMES, FRAMES, baseline_stages, main_stages
@@ -32,9 +30,8 @@ from trainables.contract import (
     Stage,
     StepContext,
 )
-from trainables.kit.measure.settings import SettingReplay
+from trainables.kit.frames.system import FrameSystem
 from trainables.kit.nets.config import NetConfig
-from trainables.kit.video_system import VideoSystem
 from trainables.pictures import VideoPictures
 from trainables.tables import PublishedRow, Table
 
@@ -44,13 +41,13 @@ if TYPE_CHECKING:
     from trainables.arnet.predict import Runner
 
 
-class ArNetSystem(VideoSystem):
+class ArNetSystem(FrameSystem):
     """A policy decides for each frame at which resolution it is worth computing, or how many frames to skip."""
 
     name = "arnet"
     Config = ArNetConfig
     presets: ClassVar[Mapping[str, Mapping[str, Json]]] = PRESETS
-    counts = {**VideoSystem.counts, "paper": "as thop 0.0.31 counts, and a policy that looks at every frame"}
+    counts = {**FrameSystem.counts, "paper": "as thop 0.0.31 counts, and a policy that looks at every frame"}
 
     def nets(self, config: ArNetConfig) -> Iterator[tuple[str, NetConfig]]:
         for level in config.levels:
@@ -71,9 +68,6 @@ class ArNetSystem(VideoSystem):
     def sites(self, config: ArNetConfig) -> tuple[Site, ...]:
         choices = tuple(action.name for action in actions(config))
         return (Site(name=FRAME, kind="categorical", axes=("frame",), choices=choices, shares=shares(config)),)
-
-    def default_settings(self, config: ArNetConfig) -> Sequence[Mapping[str, float]]:
-        return tuple({DRAW: n} for n in range(DRAWS)) if config.test_decisions == "sample" else ({},)
 
     def knobs(self, config: ArNetConfig) -> tuple[Knob, ...]:
         return knobs(config)
@@ -110,9 +104,6 @@ class ArNetSystem(VideoSystem):
         from trainables.arnet.measure import replay
 
         return replay(model, config, data, split, mode=mode, seed=seed, share=share)
-
-    def replay_from(self, arrays: Mapping[str, np.ndarray], config: ArNetConfig) -> Replay:
-        return SettingReplay.from_arrays(arrays)
 
     def predict(
         self, model: nn.Module, config: ArNetConfig, video: Path, *, knobs: Mapping[str, float], mode: str
