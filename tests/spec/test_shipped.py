@@ -18,6 +18,13 @@ def test_every_shipped_space_is_valid_and_says_how_to_start_it(name: str) -> Non
     assert space.load_system().warnings(space.base_config(), tuple(space.search)) == ()
 
 
+@pytest.mark.parametrize("name", search_spaces.names())
+def test_every_shipped_space_as_a_sweep_writes_it_down_is_the_same_to_whoever_resumes_it(name: str, tmp_path: Path) -> None:
+    space = load_space(name, files=False)
+    (tmp_path / "space.yaml").write_text(space.to_yaml())
+    assert load_space(tmp_path / "space.yaml", files=False) == space
+
+
 def test_a_packaged_space_is_found_by_bare_name_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ SEEN_BY = [
     ("stages.warmup.epochs", 9, BOTH),
     ("network.lstm", 16, set()),
     ("stages.baseline.epochs", 9, set()),
-    ("baselines.threshold", 0.3, set()),
+    ("fixed.threshold", 0.3, set()),
 ]
 
 
@@ -89,7 +89,7 @@ def test_baselines_share_the_warm_up_and_end_in_their_own_mode():
         ({"network": {"backbone": "resnet18"}}, "widths must be given with"),
         ({"network": {"backbone": "bn_inception", "widths": [], "shift": True}}, "shift must be false"),
         ({"knobs": {"keep": [1, 2]}}, "must hold 0"),
-        ({"baselines": {"random": [0.5, 0.5, 0.5]}}, "add up to 1"),
+        ({"fixed": {"random": [0.5, 0.5, 0.5]}}, "add up to 1"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused_with_the_rule(changes, rule):

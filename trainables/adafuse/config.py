@@ -108,8 +108,11 @@ class KnobsConfig(FrameKnobsConfig):
     skip: tuple[float, ...] = (-1, 0, 1)
 
 
-class BaselinesConfig(SystemConfig):
-    """``threshold``: share of the channels that the baseline of that name keeps. ``random``: chances of skip, reuse and keep."""
+class FixedConfig(SystemConfig):
+    """What the baselines without a policy do. ``threshold``: share of the channels that the baseline of that name keeps.
+
+    ``random``: chances of skip, reuse and keep.
+    """
 
     threshold: float = Field(0.5, gt=0, le=1)
     random: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
@@ -118,7 +121,7 @@ class BaselinesConfig(SystemConfig):
     def _check(self) -> Self:
         if min(self.random) < 0 or abs(sum(self.random) - 1) > 1e-6:
             raise ValueError(
-                f"baselines.random must be three chances (skip, reuse, keep) that add up to 1, got {list(self.random)}"
+                f"fixed.random must be three chances (skip, reuse, keep) that add up to 1, got {list(self.random)}"
             )
         return self
 
@@ -142,4 +145,4 @@ class AdaFuseConfig(FrameConfig):
     gates: GatesConfig = GatesConfig()
     stages: StagesConfig = StagesConfig()
     knobs: KnobsConfig = KnobsConfig()
-    baselines: BaselinesConfig = BaselinesConfig()
+    fixed: FixedConfig = FixedConfig()

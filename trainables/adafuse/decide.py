@@ -90,5 +90,5 @@ def by_norm(frames: int, portion: float) -> Choose:
 def blind(model: AdaFuse, config: AdaFuseConfig, mode: str, key_BT: Tensor) -> Choose:
     """Of the baselines that have no policy: ``random`` and ``threshold``."""
     if mode == RANDOM:
-        return at_random(model, config.baselines.random, key_BT)
-    return by_norm(key_BT.shape[1], config.baselines.threshold)
+        return at_random(model, config.fixed.random, key_BT)
+    return by_norm(key_BT.shape[1], config.fixed.threshold)

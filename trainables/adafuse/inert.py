@@ -13,7 +13,7 @@ def inert_warnings(config: AdaFuseConfig, searched: Sequence[str]) -> tuple[str,
     reasons: dict[str, str] = {
         "knobs": "knobs are set after training; list their values, and drop it from the search",
         "stages.baseline": "baselines are trained with the configuration's own values; drop it from the search",
-        "baselines": "baselines are trained with the configuration's own values; drop it from the search",
+        "fixed": "baselines are trained with the configuration's own values; drop it from the search",
         "network.lstm": "only the LSTM baseline has one; drop it from the search",
         "network.temporal_pool": "frames are never pooled; drop it from the search",
     }

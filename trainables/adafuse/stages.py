@@ -48,8 +48,8 @@ def baseline_stages(config: AdaFuseConfig) -> Mapping[str, tuple[Stage, ...]]:
     return {
         "plain": trained("plain", "all_on"),
         "lstm": trained("lstm", "lstm", ("backbone", "lstm"), lstm=config.network.lstm),
-        "threshold": trained("threshold", "threshold", blocks=blocks, portion=config.baselines.threshold),
-        "random": trained("random", "random", blocks=blocks, chances=list(config.baselines.random)),
+        "threshold": trained("threshold", "threshold", blocks=blocks, portion=config.fixed.threshold),
+        "random": trained("random", "random", blocks=blocks, chances=list(config.fixed.random)),
         **{name: (*warm, _deciding(config, name, name, name)) for name in ("ada_skip", "ada_reuse")},
     }
 
