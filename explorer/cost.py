@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from explorer.errors import UserError
 from explorer.spec import SearchSpace
 from trainables.contract import CONVENTIONS, Json
 
-_CLASSES_UNKNOWN = (
-    31  # Kinetics-Sounds; the linear heads are all that depends on it, far below 0.01 % of a paper-size net
-)
+_ASSUMED = 31  # Kinetics-Sounds; the linear heads are all that depends on it, at most 1 % of a paper-size net
 
 
-def cost_info(space: SearchSpace, rates: Mapping[str, float] | None = None) -> dict[str, Json]:
+@dataclass(frozen=True, kw_only=True)
+class ClassCount:
+    """How many classes are counted with, and who says so."""
+
+    count: int
+    source: str
+
+
+def class_count(space: SearchSpace, given: int | None = None) -> ClassCount:
+    """What was given, else what the data have where they are here, else what the search space says, else an assumption."""
+    if given is not None:
+        return ClassCount(count=given, source="as given")
+    config: Any = space.base_config()
+    if (counted := space.load_system().class_count(config)) is not None:
+        return ClassCount(count=counted, source="of the data")
+    if space.classes is not None:
+        return ClassCount(count=space.classes, source="as the search space says")
+    return ClassCount(count=_ASSUMED, source="assumed, as the data are not here; set classes in the search space or give --classes")
+
+
+def cost_info(
+    space: SearchSpace, rates: Mapping[str, float] | None = None, *, classes: int | None = None
+) -> dict[str, Json]:
     """Costs of the base configuration, as in the output contract of ``cost``; GFLOPs are multiply-accumulates / 1e9.
 
-    ``rates``: mean selection rate of each site, in [0, 1]; without them ``at_rates_gflops`` is null.
+    ``rates``: mean selection rate of each site, in [0, 1]; without them ``at_rates_gflops`` is null. ``classes``: see
+    :func:`class_count`.
 
     Raises:
         UserError: a rate is missing, unknown or outside [0, 1].
     """
     config: Any = space.base_config()
     system = space.load_system()
-    table = system.cost(config, _CLASSES_UNKNOWN)
+    counted_with = class_count(space, classes)
+    table = system.cost(config, counted_with.count)
     if rates is not None:
         _check_rates(rates, tuple(table.per_segment_macs["full"]))
     return {
         "segments": table.segments,
+        "classes": counted_with.count,
+        "classes_source": counted_with.source,
         "conventions": {
             convention: {
                 "counts": system.counts[convention],

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from explorer.cost import class_count
 from explorer.errors import UserError
 from explorer.records import SPACE_FILE, read_sweep
 from trainables.timing import TimeTable
 
 TIMES_FILE = "times.json"
 VIDEOS = 8  # validation files over which a measurement takes medians
-_CLASSES_UNKNOWN = 31  # before anything was trained; the heads take next to no time
 
 
 class Timed(BaseModel):
@@ -61,7 +61,8 @@ def measure_times(folder: Path, *, videos: int = VIDEOS) -> Timed:
     space = load_space(folder / SPACE_FILE, files=False)
     system, config = space.load_system(), space.base_config()
     files = _spread(sorted(path for path in system.val_files(config).values() if path.is_file()), videos)
-    classes = next((len(stage.classes) for stage in read_sweep(folder).stages.values()), _CLASSES_UNKNOWN)
+    trained = (len(stage.classes) for stage in read_sweep(folder).stages.values())
+    classes = next(trained, None) or class_count(space).count
     if not files and system.val_files(config):
         raise UserError(
             f"none of the validation videos of {folder.name} is on this machine, so their decoding cannot be timed; "

@@ -48,7 +48,9 @@ class Site:
     """A place where a network decides: ``policy.rgb`` decides use or skip once a segment.
 
     ``shares``: the names under which is told what share of its units was computed, and how (:attr:`Scored.rate_PB`); its own
-    where there is only use and skip, one for each way to compute where there are several.
+    where there is only use and skip, one for each way to compute where there are several. ``choices``: a name that begins with
+    ``skip`` computes nothing. ``told``: for each choice the share that tells how often it was taken, None for what the others
+    leave; empty where the shares do not tell, and the replay table keeps the choices themselves.
     """
 
     name: str
@@ -56,10 +58,13 @@ class Site:
     axes: tuple[Literal["segment", "frame", "modality", "block", "channel"], ...]
     choices: tuple[str, ...] = ("skip", "use")
     shares: tuple[str, ...] = ()
+    told: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.shares:
             object.__setattr__(self, "shares", (self.name,))
+        if not self.told and self.choices == ("skip", "use"):
+            object.__setattr__(self, "told", (None, *self.shares))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,6 +325,11 @@ class Replay(Protocol):
         video, whether it was used (bool), or the share of it in [0, 1] where a unit has parts (channels).
         """
 
+    def choices(self, sites: Sequence[Site], setting: Mapping[str, float]) -> Mapping[str, np.ndarray]:
+        """``share_BUA`` by site under one setting: of every unit the share that got each of the site's choices (they add up to
+        1). A choice that covers later units counts for these too. A site that a forced mode passes by is left out.
+        """
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be stored to rebuild the table with :meth:`System.replay_from`."""
 
@@ -469,6 +479,10 @@ class System(abc.ABC):
 
     def check_data(self, config: Any) -> None:  # noqa: B027  (optional: a system without files has nothing to check)
         """Raise InvalidInput with every broken rule of the data's description (its manifest). Quick, no torch."""
+
+    def class_count(self, config: Any) -> int | None:
+        """How many classes the data have; None where they are not here, or not known before they are opened. Quick, no torch."""
+        return None
 
     def prepare_data(self, config: Any, cache: Path) -> None:  # noqa: B027  (optional)
         """Decode into ``cache`` what is not there yet, so that a broken file is told before anything is trained.

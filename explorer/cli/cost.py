@@ -11,6 +11,9 @@ import typer
 def command(
     space: Annotated[str, typer.Argument(help="A search space: a YAML file, or the name of a shipped one.")],
     rates: Annotated[str | None, typer.Option(help="Mean selection rates, for example rgb=0.46,audio=0.94.")] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of classes; else that of the data, or of the search space.")
+    ] = None,
     override: Annotated[list[str] | None, typer.Option("-o", help="KEY=VALUE on any field of the YAML.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -18,7 +21,8 @@ def command(
     from explorer.api import load_space
     from explorer.cost import cost_info, parse_rates
 
-    info = cost_info(load_space(space, override or [], files=False), parse_rates(rates) if rates else None)
+    loaded = load_space(space, override or [], files=False)
+    info = cost_info(loaded, parse_rates(rates) if rates else None, classes=classes)
     if as_json:
         print(json.dumps(info))
         return
@@ -47,4 +51,7 @@ def _print(info: dict) -> None:
         if counted["at_rates_gflops"] is not None:
             table.add_row("at the given rates, with policy", "", f"{counted['at_rates_gflops']:.4f}")
         Console().print(table)
-    print(f"GFLOPs = multiply-accumulates / 1e9. A video has {info['segments']} segments.")
+    print(
+        f"GFLOPs = multiply-accumulates / 1e9. A video has {info['segments']} segments. "
+        f"{info['classes']} classes ({info['classes_source']})."
+    )

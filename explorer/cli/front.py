@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,7 +30,9 @@ def command(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write one interactive HTML file, which needs no network.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Write a picture for a paper, as SVG.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write a picture for a paper, as SVG: of the front, or with --decisions of these.")
+    ] = None,
     png: Annotated[Path | None, typer.Option(help="The same picture as PNG, 200 dots an inch.")] = None,
     convention: Annotated[
         ConventionName, typer.Option(help="What GFLOPs count: all that runs, or what the paper counts.")
@@ -44,7 +46,7 @@ def command(
     ] = False,
     decisions: Annotated[
         bool,
-        typer.Option("--decisions", help="What the most accurate point uses instead, by site and by class."),
+        typer.Option("--decisions", help="What the most accurate point chooses instead, by site and by class."),
     ] = False,
     point: Annotated[
         str | None, typer.Option(help="With --decisions and one sweep: this point, by its id or a baseline's name.")
@@ -59,8 +61,8 @@ def command(
     if measure_time:
         _measure(folders, quiet=as_json)
     fronts = [Front.load(folder, convention=convention.value) for folder in folders]
-    written = _write_files(fronts, html=html, svg=svg, png=png)
     used = [_shares(front, point) for front in fronts] if decisions else []
+    written = _write_page(fronts, html) + _write_pictures(fronts, used if decisions else None, svg=svg, png=png)
     if as_json:
         found = [front.to_json() for front in fronts]
         for document, shares in zip(found, used, strict=False):
@@ -131,9 +133,9 @@ def _print_decisions(fronts: Sequence[Front], used: Sequence[dict[str, Any] | No
     from explorer.report.decision_tables import UNITS, class_table, site_table
 
     console = Console()
-    named = [(front.name, shares) for front, shares in zip(fronts, used, strict=True) if shares is not None]
+    named = _named(fronts, used)
     if named:
-        print(f"What the points use, by site: {UNITS}")
+        print(f"What the points choose, by site: {UNITS}")
         console.print(site_table(named))
     for name, shares in named:
         print(f"{name}, {shares['point_id']}, by class:")
@@ -153,20 +155,40 @@ def _measure(folders: Sequence[Path], *, quiet: bool) -> None:
             print(f"{folder.name}: {timed.text}")
 
 
-def _write_files(fronts: Sequence[Front], *, html: Path | None, svg: Path | None, png: Path | None) -> list[Path]:
-    """Write what was asked for; the paths."""
-    if html is not None:
-        from explorer.report.front_page import front_html
+def _write_page(fronts: Sequence[Front], html: Path | None) -> list[Path]:
+    if html is None:
+        return []
+    from explorer.report.front_page import front_html
 
-        _write(html, front_html(fronts).encode())
-    if svg is not None or png is not None:
-        from explorer.report.front_figure import front_figure
+    _write(html, front_html(fronts).encode())
+    return [html]
 
-        if svg is not None:
-            _write(svg, front_figure(fronts, "svg"))
-        if png is not None:
-            _write(png, front_figure(fronts, "png"))
-    return [path for path in (html, svg, png) if path is not None]
+
+def _write_pictures(
+    fronts: Sequence[Front], used: Sequence[dict[str, Any] | None] | None, *, svg: Path | None, png: Path | None
+) -> list[Path]:
+    """Of the fronts, or of the decisions where these are given; the paths. Without any decisions there is no picture."""
+    wanted: dict[Literal["svg", "png"], Path | None] = {"svg": svg, "png": png}
+    written = []
+    for kind, path in wanted.items():
+        if path is None:
+            continue
+        if used is None:
+            from explorer.report.front_figure import front_figure
+
+            _write(path, front_figure(fronts, kind))
+        elif named := _named(fronts, used):
+            from explorer.report.decision_figure import decision_figure
+
+            _write(path, decision_figure(named, kind))
+        else:
+            continue
+        written.append(path)
+    return written
+
+
+def _named(fronts: Sequence[Front], used: Sequence[dict[str, Any] | None]) -> list[tuple[str, dict[str, Any]]]:
+    return [(front.name, shares) for front, shares in zip(fronts, used, strict=True) if shares is not None]
 
 
 def _write(path: Path, content: bytes) -> None:

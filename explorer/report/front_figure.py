@@ -17,7 +17,7 @@ DOMINATED_LIMIT = 400
 FAINT, MUTED, BASELINE_COLOUR = "#aeb7c2", "#5b6573", "#a85a00"
 STYLES = (("#0b6e99", "-", "o"), ("#b04a00", "--", "s"), ("#00795c", ":", "^"), ("#7a4fb5", "-.", "P"))
 _VEIL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1.0}
-_RC = {
+RC = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -37,7 +37,7 @@ def front_figure(fronts: Sequence[Front], kind: Literal["svg", "png"]) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
         axes = figure.subplots()
         for front, style in zip(fronts, STYLES * len(fronts), strict=False):
@@ -74,7 +74,7 @@ def _front(axes: Axes, front: Front, style: tuple[str, str, str], *, named: bool
     if not members:
         return
     x, y = _xy(front, members)
-    label = f"front of {_plain(front.name)}" if named else "front"
+    label = f"front of {plain(front.name)}" if named else "front"
     axes.step([*x, max(x) * 1.15], [*y, y[-1]], where="post", color=colour, ls=dash, lw=1.6, zorder=3)
     axes.errorbar(
         x, y, yerr=[p.val.standard_error for p in members], fmt=marker, ms=5, color=colour, elinewidth=0.7, zorder=4, label=label
@@ -97,7 +97,7 @@ def _baselines(axes: Axes, front: Front) -> None:
     for point, cost, accuracy in zip(named, x, y, strict=True):
         left, lift = cost > middle, 9 if point is named[0] else -3  # the line of the saving runs to the best one
         axes.annotate(
-            _plain(point.label), (cost, accuracy), xytext=(-8 if left else 8, lift), textcoords="offset points",
+            plain(point.label), (cost, accuracy), xytext=(-8 if left else 8, lift), textcoords="offset points",
             ha="right" if left else "left", color=BASELINE_COLOUR, zorder=6, bbox=_VEIL,
         )  # fmt: skip
     _saving(axes, front, named[0])
@@ -143,7 +143,7 @@ def _frame(axes: Axes, fronts: Sequence[Front]) -> None:
 
 def _title(axes: Axes, fronts: Sequence[Front]) -> None:
     first = fronts[0]
-    names = ", ".join(_plain(front.name) for front in fronts)
+    names = ", ".join(plain(front.name) for front in fronts)
     videos = " and ".join(dict.fromkeys(str(front.videos) for front in fronts))
     caption = f"{videos} validation videos, {first.convention} cost convention, {sum(f.trials for f in fronts)} trials"
     axes.set_title(
@@ -165,6 +165,6 @@ def ticks_of_decades(low: float, high: float) -> list[float]:
     return found
 
 
-def _plain(text: Any) -> str:
+def plain(text: Any) -> str:
     """Text that matplotlib does not read as a formula."""
     return str(text).replace("$", r"\$")

@@ -141,7 +141,7 @@ class SearchSpace(_Frozen):
     ``start_with`` conditioned: the first trial is one that serves every value of the fields that its system can condition on
     (AdaMML: the lambdas), and the search says when an independent one is worth it (``explorer/search/focus.py``).
     ``order`` strict: with g groups, trial n is proposed from the trials up to n - g, exactly, so that the sweep ends with the
-    same front however often it was interrupted.
+    same front however often it was interrupted. ``classes``: how many the data have, for ``explorer cost`` where they are not here.
     """
 
     name: Annotated[str, BeforeValidator(_name)]
@@ -165,6 +165,7 @@ class SearchSpace(_Frozen):
     storage: str = "./runs"
     tracking: Annotated[str, BeforeValidator(_tracking)] = ""
     seed: int = Field(default=0, ge=0, lt=2**31)
+    classes: int | None = Field(default=None, ge=1)
 
     @property
     def folder(self) -> Path:

@@ -63,7 +63,7 @@ def test_decisions_are_shown_by_site_and_by_class_for_sweeps_side_by_side(real_s
     by_site, *by_class = done.stdout.split(", by class:")
     assert len(by_class) == 2, "one table of classes for each sweep"
     (rgb,) = (line.split() for line in by_site.splitlines() if line.strip().startswith("rgb "))
-    assert len(rgb) == 3 and rgb[1] == rgb[2], "one column for each sweep"
+    assert len(rgb) == 4 and rgb[1] == "use" and rgb[2] == rgb[3], "one column for each sweep"
 
 
 def test_decisions_of_a_baseline_that_uses_one_modality_are_all_of_it_and_none_of_the_other(real_space):
@@ -147,3 +147,10 @@ def _cpu_seconds(folder: Path) -> float:
     assert run("front", folder).returncode == 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_decisions_are_drawn_where_a_picture_is_asked_for(real_space, tmp_path):
+    done = run("front", real_space.folder, real_space.folder, "--decisions", "--svg", tmp_path / "d.svg")
+    assert done.returncode == 0, done.stderr
+    assert "by class:" in done.stdout and "d.svg" in done.stdout
+    assert "What the points choose" in (tmp_path / "d.svg").read_text()

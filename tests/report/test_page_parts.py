@@ -118,16 +118,18 @@ def test_real_files_and_networks_are_timed(clips):
 # --- decisions --------------------------------------------------------------------------------------------------------
 
 
-def test_rates_by_class_and_segment_are_those_of_the_replay_table(tmp_path):
+def test_shares_by_class_and_segment_are_those_of_the_replay_table(tmp_path):
     front = Front.of(planted_sweep(tmp_path, trials=2))
     point = next(p for p in front.candidates if p.trial == 1 and p.point.epoch == 2)
-    found = decisions(front, [point])["rates"][point.point_id]
+    found = decisions(front, [point])["chosen"][point.point_id]
     table = replay(0, "val", **joint_settings(1, 2))
     use_BS = table.use(point.point.knobs)[:, :, 0]
-    assert found["by_segment"]["rgb"] == pytest.approx(use_BS.mean(0), abs=1e-3)
+    assert found["columns"] == ["rgb", "audio"] and not found["stacked"]
+    assert [line[0] for line in found["by_unit"]] == pytest.approx(use_BS.mean(0), abs=1e-3)
     expected = [use_BS[table.label_B == c].mean() for c in range(CLASSES)]
-    assert found["by_class"]["rgb"] == pytest.approx(expected, abs=1e-3)
-    assert len(found["by_segment"]["audio"]) == SEGMENTS
+    assert [line[0] for line in found["by_class"]] == pytest.approx(expected, abs=1e-3)
+    assert len(found["by_unit"]) == SEGMENTS
+    assert found["sites"]["rgb"] == pytest.approx({"use": use_BS.mean(), "skip": 1 - use_BS.mean()}, abs=1e-3)
 
 
 def test_gallery_without_files_says_why(tmp_path):

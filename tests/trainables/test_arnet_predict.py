@@ -92,7 +92,7 @@ def test_drawn_actions_differ_from_draw_to_draw_and_are_the_same_again(made):
     config, data, model = made
     with torch.no_grad():
         tables = [SYSTEM.replay(model, config, data, "val", mode="sampled", seed=0, share=Ranks()) for _ in range(2)]
-    chosen = [table.choices({"draw": n})["frame"] for table in tables for n in (0, 1)]
+    chosen = [table.choices(SYSTEM.sites(config), {"draw": n})["frame"] for table in tables for n in (0, 1)]
     np.testing.assert_array_equal(chosen[0], chosen[2])
     assert (chosen[0] != chosen[1]).any()
 

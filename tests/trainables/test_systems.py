@@ -248,6 +248,23 @@ def test_the_shares_that_a_table_tells_are_those_of_the_sites_and_of_the_cost(tr
     assert all(((share >= 0) & (share <= 1)).all() for share in decided.values())
 
 
+def test_the_shares_of_a_site_s_choices_add_up_to_one_and_those_that_compute_agree_with_what_was_computed(trained):
+    case = trained.case
+    sites = case.system.sites(case.config)
+    measured = table(trained, case.last)
+    found = measured.choices(sites, {})
+    assert set(found) == {site.name for site in sites}
+    used = measured.decisions({})
+    for site in sites:
+        assert found[site.name].shape[2] == len(site.choices)
+        np.testing.assert_allclose(found[site.name].sum(-1), 1, atol=1e-5)
+        for a, choice in enumerate(site.choices):
+            if choice in used:  # a resolution: it is computed where it was chosen
+                np.testing.assert_array_equal(found[site.name][:, :, a], used[choice])
+            if site.told and site.told[a] is not None:
+                np.testing.assert_allclose(found[site.name][:, :, a], used[site.told[a]], atol=1e-6)
+
+
 def test_a_table_read_back_says_the_same(trained):
     stored = table(trained, trained.case.last)
     again = trained.case.system.replay_from(stored.arrays(), trained.case.config)

@@ -43,6 +43,11 @@ def gated_blocks(config: AdaFuseConfig) -> tuple[str, ...]:
     return last if config.gates.blocks == "last" else names
 
 
+def told_names(block: str) -> tuple[str | None, ...]:
+    """The share that tells how often each of ``CHOICES`` was taken; what is neither kept nor reused was skipped."""
+    return (None, f"{block}.{REUSED}", f"{block}.{KEPT}")
+
+
 def share_names(block: str) -> tuple[str, ...]:
     """Under which is told what share of a block's gated channels was computed, kept and taken from the frame before."""
     return tuple(f"{block}.{share}" for share in SHARES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.inert import inert_warnings
 from trainables.adafuse.knobs import knobs
-from trainables.adafuse.names import CHOICES, gated_blocks, share_names
+from trainables.adafuse.names import CHOICES, gated_blocks, share_names, told_names
 from trainables.adafuse.presets import PRESETS
 from trainables.adafuse.published import published_rows
 from trainables.adafuse.stages import baseline_stages, main_stages
@@ -62,6 +62,7 @@ class AdaFuseSystem(FrameSystem):
                 axes=("frame", "channel"),
                 choices=CHOICES,
                 shares=share_names(block),
+                told=told_names(block),
             )
             for block in gated_blocks(config)
         )

@@ -6,6 +6,7 @@ Axes: ``L`` setting, ``B`` video, ``T`` frame, ``A`` action, ``N`` video under s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -112,7 +113,8 @@ class _Measured:
             rollout = random_actions(model, x_BTCHW, key_BT)
             use = model.use(rollout.action_BTA)
             logits = {**model.chosen_logits(x_BTCHW, use, None), LOWEST: rollout.logits_BTC}
-            return self._forced_output(video_logits(logits, use), use, policy=True)
+            output = self._forced_output(video_logits(logits, use), use, policy=True)
+            return replace(output, choice={FRAME: rollout.action_BTA.argmax(-1)[None]})
         levels = (*config.levels, LOWEST) if self.mode == MULTI_SCALE else (forced_level(self.mode),)
         logits = {}
         for level in levels:
@@ -126,7 +128,16 @@ class _Measured:
     def _forced_output(self, logits_BC: Tensor, use: Mapping[str, Tensor], *, policy: bool) -> SettingOutput:
         share = {self.config.share_of(level): use_BT.bool()[None] for level, use_BT in use.items()}
         looked_LBT = torch.full_like(next(iter(share.values())), policy)
-        return self._output(logits_BC[None], {**share, LOOK: looked_LBT}, policy=policy)
+        return self._output(logits_BC[None], {**share, LOOK: looked_LBT}, policy=policy, choice=self._forced_choice(use))
+
+    def _forced_choice(self, use: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The one level of every frame as if it had been chosen; nothing where levels are computed together."""
+        names = [action.name for action in self.model.actions]
+        (level, *others) = use
+        if others or self.config.share_of(level) not in names:
+            return {}
+        index = names.index(self.config.share_of(level))
+        return {FRAME: torch.full(use[level].shape, index, device=use[level].device)[None]}
 
     # --- common -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.contract import Data, Json, System
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, UserError
 from trainables.kit.data.fingerprint import data_fingerprint
 from trainables.kit.data.manifest import read_manifest
 from trainables.kit.data.sample import sample_manifest
@@ -33,6 +33,12 @@ class VideoSystem(System):
         if problems:
             raise InvalidInput("files that the configuration names", problems)
         read_manifest(config.data.manifest)
+
+    def class_count(self, config: Any) -> int | None:
+        try:
+            return len(read_manifest(config.data.manifest).classes)
+        except (UserError, OSError):  # what is wrong with it is told where it is needed
+            return None
 
     def prepare_data(self, config: Any, cache: Path) -> None:
         self.open_data(config, cache)

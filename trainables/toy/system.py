@@ -120,6 +120,9 @@ class ToySystem(System):
     def data_fingerprint(self, config: ToyConfig) -> str:
         return hashlib.sha256(config.data.model_dump_json().encode()).hexdigest()[:16]
 
+    def class_count(self, config: ToyConfig) -> int | None:
+        return config.data.classes
+
     def open_data(self, config: ToyConfig, cache: Path) -> Data:
         from trainables.toy.data import ToyData
 

@@ -11,6 +11,7 @@ const SWEEPS = [
   { colour: "#3a3a3a", dash: "longdash", symbol: "star" },
 ];
 const SITES = ["#0b6e99", "#d98200", "#00795c", "#a6497f", "#6b6b6b"];
+const SKIPS = ["#dfe4ea", "#c9d0d8", "#b3bcc6"];  // what computes nothing
 const FONT = { family: "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", color: INK, size: 13 };
 const BARE = { displayModeBar: false, responsive: true };
 
@@ -63,6 +64,16 @@ const escape = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;
 const number = (x) => typeof x !== "number" ? String(x) : x === 0 ? "0" : String(Number(x.toPrecision(3)));
 const percent = (x) => `${Math.round(100 * x)} %`;
 const shortened = (text, most) => text.length > most ? `${text.slice(0, most - 1)}…` : text;
+
+// The rates of a point: each, or the mean of a kind (kept of every block) where there are many.
+const MOST_RATES = 6;
+function shownRates(row) {
+  const names = Object.keys(row.rates);
+  if (names.length <= MOST_RATES) return row.rates;
+  const kinds = {};
+  for (const name of names) (kinds[`mean ${name.split(".").pop()}`] ??= []).push(row.rates[name]);
+  return Object.keys(kinds).length > MOST_RATES ? {} : Object.fromEntries(Object.entries(kinds).map(([kind, all]) => [kind, all.reduce((a, b) => a + b) / all.length]));
+}
 
 function element(tag, text, className) {
   const node = document.createElement(tag);

@@ -7,11 +7,11 @@ function pairs(list, title, object, show = number) {
 }
 
 function bars(list, row) {
-  for (const [site, rate] of Object.entries(row.rates)) {
+  for (const [site, rate] of Object.entries(shownRates(row))) {
     list.append(element("dt", `${site} used`), element("dd", percent(rate)));
     const bar = element("div", null, "bar"), fill = element("span");
     fill.style.width = `${Math.max(0, Math.min(100, rate * 100))}%`;
-    fill.style.background = siteColour(row.sweep, site);
+    fill.style.background = columnColour(row.sweep, site);
     bar.append(fill);
     list.append(bar);
   }

@@ -57,7 +57,7 @@ function below() {
   pending = true;
   setTimeout(() => {
     pending = false;
-    for (const part of [volumes, importances, parallel, bySegment, byClass, gallery]) part();
+    for (const part of [volumes, importances, parallel, bySite, bySegment, byClass, gallery]) part();
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
   }, 0);
 }

@@ -11,7 +11,7 @@ function hover(row) {
     const parts = Object.entries(object).map(([name, value]) => `${escape(shortened(name, 40))} ${escape(number(value))}`);
     for (let i = 0; i < parts.length; i += 3) lines.push(`${i ? "&nbsp;&nbsp;&nbsp;" : title + ": "}${parts.slice(i, i + 3).join(", ")}`);
   };
-  list("used", Object.fromEntries(Object.entries(row.rates).map(([site, rate]) => [site, percent(rate)])));
+  list("used", Object.fromEntries(Object.entries(shownRates(row)).map(([site, rate]) => [site, percent(rate)])));
   list("knobs", row.knobs);
   list("parameters", parameters(row));
   return lines.join("<br>");

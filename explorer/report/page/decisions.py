@@ -1,4 +1,4 @@
-"""What the points use: selection rates by class and by segment, and the decisions on some videos to look at.
+"""What the points choose: by site, class and segment, and the decisions on some videos to look at.
 
 Everything is computed from the replay tables on validation that every candidate epoch leaves in the store.
 Axes: ``B`` video, ``U`` unit (segment or frame), ``C`` class.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from explorer.browse import Front, FrontPoint
+from explorer.report.chosen import Columns, chosen, columns_of
 from explorer.report.page.decimals import short
-from trainables.contract import Json, Replay, System
+from trainables.contract import Json, Replay, Site, System
 from trainables.errors import UserError
 from trainables.kit.engine.files import epoch_folder, read_arrays
 from trainables.systems import load_system
@@ -25,24 +27,30 @@ PICTURES_BYTES = 2_500_000  # of all pictures together; beyond it videos are lef
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """A point with its decisions on all validation videos. ``predicted_B``: the class that it gives each."""
+    """A point with its decisions on all validation videos. ``predicted_B``: the class that it gives each.
+
+    ``use``: ``share_BU`` by name. ``choices``: ``share_BUA`` by site, as ``columns`` show them.
+    """
 
     point: FrontPoint
     use: Mapping[str, np.ndarray]
+    sites: tuple[Site, ...]
+    choices: Mapping[str, np.ndarray]
+    columns: Columns
     label_B: np.ndarray
     predicted_B: np.ndarray
     video_ids: tuple[str, ...]
 
 
 def decisions(front: Front, points: Sequence[FrontPoint]) -> dict[str, Json]:
-    """``rates`` by point (``by_class`` and ``by_segment`` of each site), and the ``gallery``."""
+    """``chosen`` by point (see :func:`explorer.report.chosen.chosen`), and the ``gallery``."""
     system = load_system(front.system)
     tables: dict[tuple[str, int], Replay | None] = {}
     read = [found for point in points if (found := _read(front, system, point, tables)) is not None]
     classes = next((list(stage.classes) for stage in front.record.measured_stages()), [])
     return {
         "classes": classes,
-        "rates": {one.point.point_id: _rates(one, len(classes)) for one in read},
+        "chosen": {one.point.point_id: _chosen(one, len(classes)) for one in read},
         "gallery": _gallery(front, system, read),
     }
 
@@ -51,22 +59,26 @@ def point_shares(front: Front, point: FrontPoint) -> dict[str, Json] | None:
     """What one point uses on validation; None where its replay table is not kept.
 
     ``videos`` and ``by_class`` (mean share in [0, 1] of each site) are along ``classes``, null for a class without a video;
-    ``by_unit`` is along the site's segments or frames; ``mean`` is over all videos.
+    ``by_unit`` is along the site's segments or frames; ``mean`` is over all videos. ``chosen``: how often each choice was taken.
     """
     one = _read(front, load_system(front.system), point, {})
     if one is None:
         return None
     classes = list(front.record.stages[point.point.key].classes)
-    rates = _rates(one, len(classes))
+    of_class = [one.label_B == c for c in range(len(classes))]
     return {
         "point_id": point.point_id,
         "system": point.system,
         "split": "val",
         "classes": classes,
-        "videos": [int((one.label_B == c).sum()) for c in range(len(classes))],
+        "videos": [int(those.sum()) for those in of_class],
         "mean": {site: short(use_BU.mean(), 3) for site, use_BU in one.use.items()},
-        "by_class": rates["by_class"],
-        "by_unit": rates["by_segment"],
+        "by_class": {
+            site: [short(use_BU[those].mean(), 3) if those.any() else None for those in of_class]
+            for site, use_BU in one.use.items()
+        },
+        "by_unit": {site: [short(rate, 3) for rate in use_BU.mean(0)] for site, use_BU in one.use.items()},
+        "chosen": _chosen(one, len(classes)),
     }
 
 
@@ -79,11 +91,16 @@ def _read(
     table = tables[key]
     if table is None:
         return None
+    sites, knobs = system.sites(_config(front, system, point)), point.point.knobs
+    use, choices = table.decisions(knobs), table.choices(sites, knobs)
     return _Read(
         point=point,
-        use=table.decisions(point.point.knobs),
+        use=use,
+        sites=sites,
+        choices=choices,
+        columns=columns_of(sites, choices, use),
         label_B=np.asarray(table.label_B),
-        predicted_B=table.video_logits(point.point.knobs).argmax(-1),
+        predicted_B=table.video_logits(knobs).argmax(-1),
         video_ids=tuple(table.video_ids),
     )
 
@@ -91,23 +108,19 @@ def _read(
 def _table(front: Front, system: System, point: FrontPoint) -> Replay | None:
     """None where it is not kept."""
     file = epoch_folder(point.result, point.point.epoch) / "val.safetensors"
-    stage = front.record.stages[point.point.key]
     try:
-        config = system.Config.model_validate(dict(stage.config))
+        config = _config(front, system, point)
     except ValueError:  # of an older version of the system
         return None
     return system.replay_from(read_arrays(file), config) if file.is_file() else None
 
 
-def _rates(one: _Read, classes: int) -> dict[str, Json]:
-    of_class = [one.label_B == c for c in range(classes)]
-    return {
-        "by_class": {
-            site: [short(use_BU[chosen].mean(), 3) if chosen.any() else None for chosen in of_class]
-            for site, use_BU in one.use.items()
-        },
-        "by_segment": {site: [short(rate, 3) for rate in use_BU.mean(0)] for site, use_BU in one.use.items()},
-    }
+def _config(front: Front, system: System, point: FrontPoint) -> Any:
+    return system.Config.model_validate(dict(front.record.stages[point.point.key].config))
+
+
+def _chosen(one: _Read, classes: int) -> dict[str, Json]:
+    return chosen(one.sites, one.choices, one.columns, one.label_B, classes)
 
 
 # --- the gallery ------------------------------------------------------------------------------------------------------
@@ -122,8 +135,7 @@ def _gallery(front: Front, system: System, read: Sequence[_Read]) -> dict[str, J
     shown = chosen_videos(best.use, best.label_B)
     cache = front.folder.parent / "cache"
     try:
-        config = system.Config.model_validate(dict(front.record.stages[best.point.point.key].config))
-        pictures = system.pictures(config, cache, [best.video_ids[b] for b in shown])
+        pictures = system.pictures(_config(front, system, best.point), cache, [best.video_ids[b] for b in shown])
     except (UserError, OSError, ValueError) as error:  # a page without pictures is better than none
         return {"missing": f"The videos cannot be shown: {error}"}
     if not pictures:
@@ -160,8 +172,12 @@ def chosen_videos(use: Mapping[str, np.ndarray], label_B: np.ndarray, count: int
 
 
 def _of_video(one: _Read, b: int) -> dict[str, Json]:
-    used = {site: "".join("1" if used else "0" for used in use_BU[b]) for site, use_BU in one.use.items()}
-    return {"used": used, "predicted": int(one.predicted_B[b])}
+    """``used``: a digit a unit for each column; or ``mix``, where columns add up to 1: the percentages of every unit."""
+    share_UK, predicted = one.columns.share_BUK[b], int(one.predicted_B[b])
+    if one.columns.stacked:
+        return {"mix": np.rint(100 * share_UK).astype(int).tolist(), "predicted": predicted}
+    used = {name: "".join("1" if used else "0" for used in share_UK[:, k]) for k, name in enumerate(one.columns.names)}
+    return {"used": used, "predicted": predicted}
 
 
 def _data_url(jpeg: bytes) -> str:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainables.contract import CONVENTIONS, Convention, CostTable, Scored
+from trainables.contract import CONVENTIONS, Convention, CostTable, Scored, Site
+from trainables.kit.measure.choices import told_choices
 
 DEFAULT_THRESHOLD = 0.5
 JOINT_THRESHOLD = "threshold.joint"  # the knob of a policy that decides on all modalities together
@@ -106,6 +107,10 @@ class ModalityReplay:
         """``use_BS`` by modality."""
         use_BSM = self.use(setting)
         return {name: use_BSM[:, :, m] for m, name in enumerate(self.modalities)}
+
+    def choices(self, sites: Sequence[Site], setting: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """``share_BSA`` by modality."""
+        return told_choices(sites, self.decisions(setting))
 
     def _level(self, setting: Mapping[str, float], modality: str) -> _Level:
         weights = self.conditioned.nearest(setting, self.modalities) if self.conditioned else None

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trainables.contract import CONVENTIONS, Convention, Scored
+from trainables.contract import CONVENTIONS, Convention, Scored, Site
+from trainables.kit.measure.choices import chosen, told_choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +81,14 @@ class SettingReplay:
         row = self.row(setting)
         return {name: share_LBU[row][:, : self.units_L[row]] for name, share_LBU in self.share.items()}
 
-    def choices(self, setting: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """``choice_BU`` by site: what the policy said, :data:`NOT_ASKED` where it did not look."""
+    def choices(self, sites: Sequence[Site], setting: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """``share_BUA`` by site: of the choices that are kept, and else of those that the shares tell."""
         row = self.row(setting)
-        return {site: choice_LBU[row][:, : self.units_L[row]] for site, choice_LBU in self.choice.items()}
+        kept = {site.name: site for site in sites if site.name in self.choice}
+        return told_choices([site for site in sites if site.name not in kept], self.decisions(setting)) | {
+            name: chosen(self.choice[name][row][:, : self.units_L[row]], len(site.choices), unasked=NOT_ASKED)
+            for name, site in kept.items()
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays; strings as UTF-8 bytes, so that they fit into safetensors."""
