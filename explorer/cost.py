@@ -30,7 +30,9 @@ def class_count(space: SearchSpace, given: int | None = None) -> ClassCount:
         return ClassCount(count=counted, source="of the data")
     if space.classes is not None:
         return ClassCount(count=space.classes, source="as the search space says")
-    return ClassCount(count=_ASSUMED, source="assumed, as the data are not here; set classes in the search space or give --classes")
+    return ClassCount(
+        count=_ASSUMED, source="assumed, as the data are not here; set classes in the search space or give --classes"
+    )
 
 
 def cost_info(
