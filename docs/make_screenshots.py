@@ -1,5 +1,6 @@
 """Write the pictures of ``docs/front-page.md`` from a finished sweep: ``python docs/make_screenshots.py runs/quickstart``.
 
+Of several sweeps, the page's pictures are of the first, and ``decisions.png`` shows what the most accurate points of all choose.
 Needs Debian's chromium and playwright, as the browser tests do. Times are shown if they were measured before
 (``explorer front quickstart --measure-time``).
 """
@@ -15,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from explorer.browse import Front  # noqa: E402
+from explorer.report.decision_figure import decision_figure  # noqa: E402
 from explorer.report.front_page import front_html  # noqa: E402
+from explorer.report.page.decisions import point_shares  # noqa: E402
 from tests.report.browsing import Opened, launched, opened  # noqa: E402
 
 IMAGES = ROOT / "docs" / "img"
@@ -23,9 +26,11 @@ COLOURS = 200  # of a picture's palette: what keeps it below 200 kB
 PHONE = {"width": 390, "height": 844}
 
 
-def main(sweep: Path) -> None:
+def main(sweep: Path, *others: Path) -> None:
     """Draw the page of ``sweep`` and write every picture."""
     IMAGES.mkdir(exist_ok=True)
+    if others:
+        _write("decisions", _decisions([Front.load(folder) for folder in (sweep, *others)]))
     with tempfile.TemporaryDirectory() as folder, launched() as browser:
         file = Path(folder) / "front.html"
         file.write_text(front_html(Front.load(sweep)), encoding="utf-8")
@@ -40,6 +45,11 @@ def main(sweep: Path) -> None:
             _write("front-phone", tab.page.screenshot())
         with opened(browser, file.as_uri(), width=720, height=1018) as tab:
             _write("front-print", _printed(tab))
+
+
+def _decisions(fronts: list[Front]) -> bytes:
+    found = [(front.name, point_shares(front, max(front.points, key=lambda p: p.val.accuracy))) for front in fronts]
+    return decision_figure([(name, shares) for name, shares in found if shares is not None], "png")
 
 
 def _part(tab: Opened, selector: str, *, most: int) -> bytes:
@@ -71,4 +81,4 @@ def _write(name: str, picture: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -6,7 +6,7 @@ validation, and the system says what random, ideal and all-seeing selections of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from explorer.spec import SearchSpace
 from explorer.spec.plan import stage_chain
 from explorer.store import Store
 from explorer.train import Trained, train_jobs
-from trainables.contract import Convention, Json, Replay, Scored
+from trainables.contract import Convention, Json, Replay, Scored, StageJob
 
 if TYPE_CHECKING:
     from trainables.kit.engine.train import EpochReport
@@ -86,20 +86,25 @@ def headroom(
         StageFailed: a loss is not finite.
     """
     system, config = space.load_system(), space.base_config()
-    stage = system.headroom_stage(config)
-    if stage is None:
-        raise UserError(f"system {space.system} cannot tell its headroom; systems that choose modalities can")
-    jobs = stage_chain(space, {}, stage=stage, seed=space.seed)
+    stages = system.headroom_stages(config)
+    if not stages:
+        raise UserError(
+            f"the headroom of system {space.system} cannot be told with this configuration: nothing is trained before its decisions"
+        )
+    chains = [stage_chain(space, {}, stage=stage, seed=space.seed) for stage in stages]
+    jobs = tuple({job.key: job for chain in chains for job in chain}.values())
     store = train_jobs(space, jobs, on_epoch=on_epoch, on_stage=on_stage)
-    table = _everything_on(space, store, jobs[-1].key)
-    classes = len(store.stage_info(jobs[-1].key)["classes"])
-    cost = system.cost(config, classes)
-    policy_gmacs = cost.always_macs[convention] * cost.segments / 1e9
-    all_on_gmacs = cost.all_on_gmacs(convention)
+    ends = [chain[-1] for chain in chains]
+    table = _measured(space, store, ends, system.headroom_mode)
+    classes = len(store.stage_info(ends[0].key)["classes"])
+    all_on_gmacs = system.cost(config, classes).all_on_gmacs(convention)
     rules = system.headroom(config, table, classes)
+    policy_gmacs = float(
+        rules["oracle"].gmacs_PB[convention].mean(1).min()
+    )  # of the setting that computes nothing else
     return Headroom(
         sweep=space.name,
-        stage=stage,
+        stage=", ".join(stages),
         convention=convention,
         all_on_gflops=all_on_gmacs,
         policy_gflops=policy_gmacs,
@@ -114,11 +119,12 @@ def headroom(
     )
 
 
-def _everything_on(space: SearchSpace, store: Store, key: str) -> Replay:
+def _measured(space: SearchSpace, store: Store, ends: Sequence[StageJob], mode: str) -> Replay:
+    """One pass over validation of the networks that these stages end with, together."""
     from trainables.kit.engine.train import replay_result
 
-    job = {job.key: job for job in stage_chain(space, {}, stage=None, seed=space.seed)}[key]
-    return replay_result(job, store.path(key), split="val", mode="all_on", cache=space.cache_folder)
+    results = [store.path(job.key) for job in ends]
+    return replay_result(ends[0], results, split="val", mode=mode, cache=space.cache_folder)
 
 
 def _within(

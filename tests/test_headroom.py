@@ -54,6 +54,6 @@ def test_the_command_prints_one_json_document_and_takes_the_stages_from_the_stor
 
 
 def test_a_system_without_headroom_is_refused_with_the_reason(space, monkeypatch):
-    monkeypatch.setattr(type(space.load_system()), "headroom_stage", lambda self, config: None)
-    with pytest.raises(UserError, match="cannot tell its headroom"):
+    monkeypatch.setattr(type(space.load_system()), "headroom_stages", lambda self, config: ())
+    with pytest.raises(UserError, match="nothing is trained before its decisions"):
         headroom(space)

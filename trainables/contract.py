@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Json = Any  # what json.dumps takes: None, bool, int, float, str, list, dict with string keys
 Convention = Literal["paper", "full"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "full")
+LATER: Mapping[str, Json] = {"later": True}  # of a field that came after keys were in use: see Optimiser
 POLICY_MODES = ("policy", "sampled")  # decision modes in which the policy runs, and is charged
 
 
@@ -97,7 +98,10 @@ class Optimiser:
     """An optimiser together with its schedule: they are built, stepped, stored and resumed as one.
 
     ``schedule``: ``constant``; ``multistep`` (times ``factor`` at each of ``milestones``, in epochs); ``cosine`` to 0;
-    ``one_cycle`` (peak ``lr`` at 30 % of the steps).
+    ``one_cycle`` (peak ``lr`` at 30 % of the steps). ``bias_times`` and ``linear_times``: factors on the rate of biases, and of
+    linear layers (of their biases both); batch norms have none. ``decay_biases`` false: weight decay leaves out biases and batch
+    norms. ``clip_norm``: the gradient of all that the pass trains is scaled down to this norm. A field of :data:`LATER` enters
+    the stage's key only where it is not at its default.
     """
 
     name: Literal["sgd", "adam", "adamw"]
@@ -107,6 +111,10 @@ class Optimiser:
     schedule: Literal["constant", "multistep", "cosine", "one_cycle"] = "constant"
     milestones: tuple[int, ...] = ()
     factor: float = 0.1
+    bias_times: float = field(default=1.0, metadata=LATER)
+    linear_times: float = field(default=1.0, metadata=LATER)
+    decay_biases: bool = field(default=True, metadata=LATER)
+    clip_norm: float | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -557,12 +565,17 @@ class System(abc.ABC):
         """
         raise UserError(f"system {self.name} does not read video files; predict with a checkpoint of another system")
 
-    def headroom_stage(self, config: Any) -> str | None:
-        """The stage after which :meth:`headroom` can be told, before any decision is learnt; None: the system has none."""
-        return None
+    headroom_mode: ClassVar[str] = "all_on"  # of the table from which headroom is told
+
+    def headroom_stages(self, config: Any) -> tuple[str, ...]:
+        """The stages whose networks together tell the :meth:`headroom`, before any decision is learnt; none: it cannot be told."""
+        return ()
 
     def headroom(self, config: Any, table: Replay, classes: int) -> Mapping[str, Scored]:
-        """What ideal and blind selections would reach: rule -> settings, scored. ``table`` is of mode ``all_on``."""
+        """What ideal and blind selections would reach: rule -> settings, scored. ``table`` is of mode ``headroom_mode``.
+
+        ``oracle`` is among the rules, and its first setting computes nothing but what decides.
+        """
         raise NotImplementedError
 
     def predict_many(

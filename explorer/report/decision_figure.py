@@ -87,8 +87,7 @@ def _by_site(axes: Axes, chosen: Mapping[str, Any]) -> None:
             axes.bar(place, share, bottom=base, width=0.8, **style)
             _percentage(axes, place, base + share / 2, share, style, narrow=len(sites) > 8)
             base += share
-    turned = {"rotation": 90} if len(sites) > _UPRIGHT else {}
-    axes.set_xticks(range(len(sites)), [plain(site) for site in sites], **turned)
+    axes.set_xticks(range(len(sites)), [plain(site) for site in sites], rotation=90 if len(sites) > _UPRIGHT else 0)
     margin = 0.6 if len(sites) > 1 else 1.2
     axes.set_xlim(-margin, len(sites) - 1 + margin)
     _share_axis(axes)
@@ -134,13 +133,16 @@ def _bars(
     across: bool = False,
 ) -> None:
     """Bars of ``lines`` (labels x columns), upright or ``across``; stacked, or side by side."""
-    draw, thick, begin = (axes.barh, "height", "left") if across else (axes.bar, "width", "bottom")
     base = [0.0] * len(labels)
     wide = 0.8 if stacked else 0.8 / len(names)
     for k, name in enumerate(names):
         share = [line[k] for line in lines]
         shift = 0.0 if stacked else (k - (len(names) - 1) / 2) * wide
-        draw([n + shift for n in range(len(labels))], share, **{thick: wide, begin: base}, **_style(names, name))
+        places = [n + shift for n in range(len(labels))]
+        if across:
+            axes.barh(places, share, height=wide, left=base, **_style(names, name))
+        else:
+            axes.bar(places, share, width=wide, bottom=base, **_style(names, name))
         if stacked:
             base = [b + s for b, s in zip(base, share, strict=True)]
     if across:

@@ -18,7 +18,7 @@ from trainables.arnet.cost import LITERATURE_GFLOPS
 
 SOMETHING, JESTER = 174, 27
 R18 = {"network": {"backbone": "resnet18"}, "gates": {"hidden": 512}}
-INCEPTION = {"network": {"backbone": "bn_inception", "weights": None}, "gates": {"quota": 98304, "shared": False}}
+INCEPTION = {"network": {"backbone": "bn_inception", "weights": None}, "gates": {"hidden": 128, "shared": False}}
 
 
 def paper(changes: dict[str, Any] | None = None):
@@ -52,6 +52,7 @@ def test_plain_networks_cost_the_published_gflops_a_video(changes, thop, macs):
         ({}, JESTER, ("backbone", "head"), 23.563),
         (R18, JESTER, ("backbone", "head"), 11.190),
         (INCEPTION, SOMETHING, ("backbone", "head"), 10.45),
+        (INCEPTION, SOMETHING, ("backbone", "head", "policy"), 14.50),
         ({}, SOMETHING, ("backbone", "head", "policy"), 37.69),
         ({}, 200, ("backbone", "head", "policy"), 37.74),
         (R18, SOMETHING, ("backbone", "head", "policy"), 15.58),

@@ -36,6 +36,7 @@ SEEN_BY = [
     ("network.lstm", 16, set()),
     ("stages.baseline.epochs", 9, set()),
     ("fixed.threshold", 0.3, set()),
+    ("fixed.cgnet.target", 2.0, set()),
 ]
 
 
@@ -71,6 +72,7 @@ def test_baselines_share_the_warm_up_and_end_in_their_own_mode():
         "plain": "all_on",
         "lstm": "lstm",
         "threshold": "threshold",
+        "cgnet": "cgnet",
         "random": "random",
         "ada_skip": "ada_skip",
         "ada_reuse": "ada_reuse",

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from trainables.contract import Optimiser
+from trainables.contract import Optimiser, Pass, Stage
 from trainables.errors import StageFailed
 from trainables.kit.engine.files import epoch_folder
-from trainables.kit.engine.keys import stage_jobs
-from trainables.kit.engine.optim import PairedOptimiser, lr_at
+from trainables.kit.engine.keys import stage_jobs, stage_key
+from trainables.kit.engine.optim import Group, PairedOptimiser, lr_at, parameter_groups
 from trainables.kit.engine.resume import RESUME_FILE
 from trainables.kit.engine.train import StageCancelled, read_replay, run_stage
 from trainables.kit.engine.weights import load_weights
@@ -143,9 +143,92 @@ def test_schedules_follow_their_closed_forms(spec, step, expected):
 def test_a_stepped_optimiser_really_uses_the_scheduled_rate():
     weight = torch.nn.Parameter(torch.zeros(1))
     spec = Optimiser(name="sgd", lr=1.0, schedule="multistep", milestones=(1,))
-    optimiser = PairedOptimiser(spec, [weight], steps_per_epoch=1, epochs=3)
+    optimiser = PairedOptimiser(spec, [Group(parameters=(weight,))], steps_per_epoch=1, epochs=3)
     for _ in range(2):
         optimiser.zero_grad()
         weight.sum().backward()
         optimiser.step()
     assert weight.item() == pytest.approx(-1.0 - 0.1)
+
+
+class _Parts(torch.nn.Module):
+    """A convolution with a bias, a batch norm and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.linear = torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1), torch.nn.Linear(1, 1)
+
+
+RELEASED = Optimiser(name="sgd", lr=0.1, weight_decay=0.5, bias_times=2, linear_times=5, decay_biases=False)
+
+
+def test_factors_and_decay_follow_what_a_parameter_is():
+    model = _Parts()
+    groups = parameter_groups(RELEASED, model, ("conv", "norm", "linear"))
+    found = {id(p): (group.times, group.decay) for group in groups for p in group.parameters}
+    assert {name: found[id(p)] for name, p in model.named_parameters()} == {
+        "conv.weight": (1, 0.5),
+        "conv.bias": (2, 0),
+        "norm.weight": (1, 0),
+        "norm.bias": (1, 0),
+        "linear.weight": (5, 0.5),
+        "linear.bias": (10, 0),
+    }
+    (one,) = parameter_groups(Optimiser(name="sgd", lr=0.1, weight_decay=0.5), model, ("conv", "linear"))
+    assert (len(one.parameters), one.times, one.decay) == (4, 1, 0.5)
+
+
+@pytest.mark.parametrize(("clip_norm", "moved"), [(None, 3.0), (1.5, 1.5), (20.0, 3.0)])
+def test_a_gradient_that_is_too_long_is_scaled_to_the_norm(clip_norm, moved):
+    weight = torch.nn.Parameter(torch.zeros(9))  # of ones: a gradient of length 3
+    spec = Optimiser(name="sgd", lr=1.0, clip_norm=clip_norm)
+    optimiser = PairedOptimiser(spec, [Group(parameters=(weight,))], steps_per_epoch=1, epochs=1)
+    weight.sum().backward()
+    optimiser.step()
+    assert weight.norm().item() == pytest.approx(moved, rel=1e-5)
+
+
+def test_a_resumed_optimiser_keeps_its_factors():
+    spec = Optimiser(name="sgd", lr=1.0, momentum=0.9, bias_times=2)
+    models = [_Parts(), _Parts()]
+    models[1].load_state_dict(models[0].state_dict())
+    whole, stopped = (
+        PairedOptimiser(spec, parameter_groups(spec, model, ("linear",)), steps_per_epoch=1, epochs=2)
+        for model in models
+    )
+    _steps(models[0], whole, 2)
+    _steps(models[1], stopped, 1)
+    resumed = PairedOptimiser(spec, parameter_groups(spec, models[1], ("linear",)), steps_per_epoch=1, epochs=2)
+    resumed.load_state_dict(stopped.state_dict())
+    _steps(models[1], resumed, 1)
+    assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
+
+
+def _steps(model, optimiser, count):
+    for _ in range(count):
+        optimiser.zero_grad()
+        model.linear(torch.ones(1, 1)).sum().backward()
+        optimiser.step()
+
+
+KEY_OF_OLD = (
+    "1308cd3ee9efb8865c88"  # of this stage before optimisers had bias_times, linear_times, decay_biases and clip_norm
+)
+
+
+def test_fields_that_came_later_change_no_key_at_their_default_and_every_key_elsewhere():
+    def key(**fields):
+        optimiser = Optimiser(name="sgd", lr=0.1, **fields)
+        stage = Stage(
+            name="s",
+            epochs=1,
+            passes=(Pass(name="p", trains=("a",), optimiser=optimiser),),
+            batch_size=2,
+            segments=1,
+            modalities=("rgb",),
+        )
+        return stage_key("system", stage, data_fingerprint="data", seed=0, ranks=1, parents={})
+
+    assert key() == key(bias_times=1.0, linear_times=1.0, decay_biases=True, clip_norm=None) == KEY_OF_OLD
+    changed = [{"bias_times": 2.0}, {"linear_times": 5.0}, {"decay_biases": False}, {"clip_norm": 20.0}]
+    assert len({key(), *(key(**fields) for fields in changed)}) == 5

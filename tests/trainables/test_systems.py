@@ -18,9 +18,17 @@ from tests.trainables.adafuse_parts import adafuse_config
 from tests.trainables.adamml_parts import merged, tiny_config
 from tests.trainables.arnet_parts import arnet_config
 from trainables.contract import CONVENTIONS, Loss, StepContext, System
+from trainables.errors import UserError
 from trainables.kit.engine.keys import find_stage, stage_jobs
 from trainables.kit.engine.prepare import open_for
-from trainables.kit.engine.train import StageCancelled, load_model, read_replay, replay_epoch, run_stage
+from trainables.kit.engine.train import (
+    StageCancelled,
+    load_model,
+    read_replay,
+    replay_epoch,
+    replay_result,
+    run_stage,
+)
 from trainables.kit.engine.weights import load_into, load_weights
 from trainables.systems import SYSTEMS, load_system
 from trainables.toy.config import ToyConfig
@@ -263,6 +271,40 @@ def test_the_shares_of_a_site_s_choices_add_up_to_one_and_those_that_compute_agr
                 np.testing.assert_array_equal(found[site.name][:, :, a], used[choice])
             if site.told and site.told[a] is not None:
                 np.testing.assert_allclose(found[site.name][:, :, a], used[site.told[a]], atol=1e-6)
+
+
+def test_headroom_is_told_from_the_stages_before_any_decision(trained):
+    case = trained.case
+    stages = case.system.headroom_stages(case.config)
+    assert stages
+    results = [trained.results[stage] for stage in stages]
+    job = trained.jobs[stages[0]]
+    mode = case.system.headroom_mode
+    measured = replay_result(job, results, split="val", mode=mode, cache=trained.cache)
+    classes = len(read(trained, stages[0])["classes"])
+    everything = measured.score([{}])
+    all_on = case.system.cost(case.config, classes).all_on_gmacs("full")
+    assert everything.gmacs_PB["full"].mean() == pytest.approx(all_on, rel=1e-6)
+    rules = case.system.headroom(case.config, measured, classes)
+    assert {"random", "confident", "oracle"} == set(rules)
+    oracle = rules["oracle"].correct_PB.mean(1)
+    assert (np.diff(oracle) >= 0).all() and oracle[0] == 0
+    assert (everything.correct_PB[0] <= rules["oracle"].correct_PB[-1]).all()
+
+
+def test_time_is_measured_by_parts_that_sites_pay_for(case):
+    files = list(case.system.val_files(case.config).values())[:1]
+    if not files:
+        with pytest.raises(UserError, match="no measurement of time"):
+            case.system.measure_time(case.config, 4, files)
+        return
+    timed = case.system.measure_time(case.config, 4, files)
+    shares = {share for site in case.system.sites(case.config) for share in site.shares}
+    assert {site for part in timed.parts for site in part.sites} == shares
+    assert {part.kind for part in timed.parts} == {"network", "preprocess"}
+    nothing, everything = dict.fromkeys(shares, 0.0), case.system.cost(case.config, 4).all_on_rates
+    assert timed.network_s(everything, policy=False) > timed.network_s(nothing, policy=False) == 0
+    assert timed.total_s(everything, policy=True) > timed.network_s(everything, policy=True) > 0
 
 
 def test_a_table_read_back_says_the_same(trained):

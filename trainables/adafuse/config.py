@@ -108,12 +108,28 @@ class KnobsConfig(FrameKnobsConfig):
     skip: tuple[float, ...] = (-1, 0, 1)
 
 
+class ChannelGatingConfig(SystemConfig):
+    """CGNet (Hua et al., NeurIPS 2019): see :mod:`trainables.adafuse.gating`.
+
+    ``parts``: the base path reads one in so many of the input channels. ``target``: what thresholds are drawn to, with weight
+    ``weight`` (sum of squares). ``start``: thresholds before training. ``slope``: of the sigmoid whose gradient the
+    gates have.
+    """
+
+    parts: int = Field(4, ge=2)
+    target: float = 1.0
+    weight: float = Field(1e-4, ge=0)
+    start: float = 0.0
+    slope: float = Field(2.0, gt=0)
+
+
 class FixedConfig(SystemConfig):
     """What the baselines without a policy do. ``threshold``: share of the channels that the baseline of that name keeps.
 
-    ``random``: chances of skip, reuse and keep.
+    ``random``: chances of skip, reuse and keep. ``cgnet``: how channels are gated pixel by pixel.
     """
 
+    cgnet: ChannelGatingConfig = ChannelGatingConfig()
     threshold: float = Field(0.5, gt=0, le=1)
     random: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
 

@@ -20,11 +20,12 @@ from trainables.kit.frames.knobs import DRAW, SAMPLED
 
 _GUMBEL, _COIN = 64, 128  # purposes of the noise: one a block from here on
 _NEVER = -1e9  # a logit
-ADA_SKIP, ADA_REUSE, RANDOM, THRESHOLD, LSTM, ALL_ON = (
+ADA_SKIP, ADA_REUSE, RANDOM, THRESHOLD, CGNET, LSTM, ALL_ON = (
     "ada_skip",
     "ada_reuse",
     "random",
     "threshold",
+    "cgnet",
     "lstm",
     "all_on",
 )

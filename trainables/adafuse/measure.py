@@ -14,7 +14,18 @@ from torch import Tensor, nn
 
 from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.cost import cost_table, lstm_macs
-from trainables.adafuse.decide import ALL_ON, LACKING, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy, draw_of
+from trainables.adafuse.decide import (
+    ALL_ON,
+    CGNET,
+    LACKING,
+    LSTM,
+    RANDOM,
+    THRESHOLD,
+    bias_of,
+    blind,
+    by_policy,
+    draw_of,
+)
 from trainables.adafuse.gates import Usage
 from trainables.adafuse.knobs import knobs
 from trainables.adafuse.model import AdaFuse, everything
@@ -22,12 +33,15 @@ from trainables.adafuse.names import share_names
 from trainables.adafuse.steps import frame_keys, frames_of
 from trainables.contract import CONVENTIONS, POLICY_MODES, Batch, Convention, CostTable, Data, Share
 from trainables.kit import noise
+from trainables.kit.frames.each import each_frame_replay
 from trainables.kit.frames.knobs import by_frames, settings
 from trainables.kit.frames.replay import frame_replay
+from trainables.kit.measure.replay import ModalityReplay
 from trainables.kit.measure.settings import SettingReplay
 from trainables.kit.measure.settings_pass import SettingOutput
 
 _DRAW = 5  # purpose of the noise
+FRAME = "frame"
 DECIDING = (*POLICY_MODES, *LACKING)  # modes in which the policies run, and are charged
 
 
@@ -39,8 +53,28 @@ def replay(
     device = next(model.parameters()).device
     chosen = by_frames(settings(knobs(config), mode), config.data.segments.test)
     return frame_replay(
-        lambda settings: Measured(model, config, mode, seed, settings), chosen, config, data, split, share=share, device=device
+        lambda settings: Measured(model, config, mode, seed, settings),
+        chosen,
+        config,
+        data,
+        split,
+        share=share,
+        device=device,
     )
+
+
+def every_frame(model: nn.Module, config: AdaFuseConfig, data: Data, split: str, *, share: Share) -> ModalityReplay:
+    """What the plain network says of every frame by itself."""
+    assert isinstance(model, AdaFuse)
+    net = model
+
+    def logits(batch: Batch) -> Tensor:
+        return net.head(net.plain(frames_of(batch)))[:, :, None]
+
+    cost = cost_table(config, model.classes)
+    macs = {c: {FRAME: round(cost.all_on_gmacs(c) * 1e9 / cost.segments)} for c in CONVENTIONS}
+    device = next(model.parameters()).device
+    return each_frame_replay(logits, [FRAME], macs, config, data, split, share=share, device=device)
 
 
 class Measured:
@@ -72,6 +106,9 @@ class Measured:
             feature_BTD = model.plain(x_BTCHW)
             logits_BC = model.lstm(feature_BTD).mean(1) if mode == LSTM else model.logits(feature_BTD)
             return logits_BC, everything(model, key_BT)
+        if mode == CGNET:
+            feature_BTD, usage = model.gating.run(model.backbone, x_BTCHW)
+            return model.logits(feature_BTD), usage
         if mode in (RANDOM, THRESHOLD):
             run = model.run(x_BTCHW, blind(model, self.config, mode, key_BT))
         else:

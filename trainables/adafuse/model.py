@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.gates import GatePoint, Gates, Usage, fused, usage_of
+from trainables.adafuse.gating import ChannelGating
 from trainables.adafuse.names import gated_blocks
 from trainables.adafuse.nets import build_net
 from trainables.kit.nets.seeds import own_seed
@@ -43,7 +44,7 @@ class LstmHead(nn.Module):
 
 
 class AdaFuse(nn.Module):
-    """``backbone``, ``head`` and ``policy`` are the groups that train; ``lstm`` belongs to the baseline of that name."""
+    """``backbone``, ``head`` and ``policy`` are the groups that train; ``lstm`` and ``gating`` (CGNet) belong to baselines."""
 
     def __init__(self, config: AdaFuseConfig, classes: int) -> None:
         super().__init__()
@@ -56,6 +57,7 @@ class AdaFuse(nn.Module):
         self.points: tuple[GatePoint, ...] = self.backbone.points(gated_blocks(config))
         with own_seed("policy"):
             self.policy = Gates(config.gates, self.points)
+        self.gating = ChannelGating(config.fixed.cgnet, self.points)
         with own_seed("lstm"):
             self.lstm = LstmHead(self.backbone.dim, config.network.lstm, classes)
 

@@ -29,8 +29,8 @@ SHARES = (COMPUTED, KEPT, REUSED)
 def gated_blocks(config: AdaFuseConfig) -> tuple[str, ...]:
     """Names of the blocks that decide, in order: ``stage.block``, both from 1 on (``inception.3a``)."""
     net = config.network
-    if net.backbone == INCEPTION:  # between modules: nothing is downstream of the last
-        names = tuple(f"inception.{name}" for name in INCEPTIONS[:-1])
+    if net.backbone == INCEPTION:
+        names = tuple(f"inception.{name}" for name in INCEPTIONS)
         last = tuple(name for name in names if name.startswith("inception.5"))
     elif net.backbone in EFFICIENTNETS:
         counts = EFFICIENTNETS[net.backbone]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainables.adafuse.config import AdaFuseConfig
 from trainables.adafuse.cost import cost_table
-from trainables.adafuse.decide import ALL_ON, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy, draw_of
+from trainables.adafuse.decide import ALL_ON, CGNET, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy, draw_of
 from trainables.adafuse.gates import Usage
 from trainables.adafuse.measure import charged, fixed_macs, shares_of
 from trainables.adafuse.model import AdaFuse, everything
@@ -66,6 +66,9 @@ class Runner:
             feature_BTD = model.plain(x_1TCHW)
             logits_BC = model.lstm(feature_BTD).mean(1) if mode == LSTM else model.logits(feature_BTD)
             return logits_BC[0], everything(model, key_1T)
+        if mode == CGNET:
+            feature_BTD, usage = model.gating.run(model.backbone, x_1TCHW)
+            return model.logits(feature_BTD)[0], usage
         if mode in (RANDOM, THRESHOLD):
             run = model.run(x_1TCHW, blind(model, self.config, mode, key_1T))
         else:

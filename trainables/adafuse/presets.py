@@ -22,7 +22,19 @@ _DATA_TINY = {
     "segments": {**DATA_PRESETS["tiny"]["segments"], "train": 8, "test": 8},
     "augment": {"resize": None, "flip": 0.0, "shift_pixels": 2, "shift_steps": 0},
 }
-_PAPER_SGD = {"name": "sgd", "lr": 0.002, "weight_decay": 5e-4, "schedule": "multistep", "milestones": [20, 40]}
+_RELEASED = {
+    "bias_times": 2.0,
+    "decay_biases": False,
+    "clip_norm": 20.0,
+}  # the authors' release; the paper does not say
+_PAPER_SGD = {
+    "name": "sgd",
+    "lr": 0.002,
+    "weight_decay": 5e-4,
+    "schedule": "multistep",
+    "milestones": [20, 40],
+    **_RELEASED,
+}
 _WARMUP_TINY = {"name": "adamw", "lr": 4e-3, "momentum": 0.0, "weight_decay": 1e-3, "schedule": "one_cycle"}
 _JOINT_TINY = {"name": "adamw", "lr": 3e-3, "momentum": 0.0, "weight_decay": 1e-3}
 

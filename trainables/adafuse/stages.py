@@ -23,8 +23,8 @@ def main_stages(config: AdaFuseConfig) -> tuple[Stage, ...]:
 
 
 def baseline_stages(config: AdaFuseConfig) -> Mapping[str, tuple[Stage, ...]]:
-    """``plain`` (TSN, with ``network.shift`` TSM) and ``lstm``; ``threshold`` and ``random``, which decide without a policy;
-    ``ada_skip`` and ``ada_reuse``, whose policies cannot reuse, or skip.
+    """``plain`` (TSN, with ``network.shift`` TSM) and ``lstm``; ``threshold``, ``cgnet`` and ``random``, which decide without a
+    policy; ``ada_skip`` and ``ada_reuse``, whose policies cannot reuse, or skip.
     """
     warm = _warm(config)
 
@@ -49,6 +49,9 @@ def baseline_stages(config: AdaFuseConfig) -> Mapping[str, tuple[Stage, ...]]:
         "plain": trained("plain", "all_on"),
         "lstm": trained("lstm", "lstm", ("backbone", "lstm"), lstm=config.network.lstm),
         "threshold": trained("threshold", "threshold", blocks=blocks, portion=config.fixed.threshold),
+        "cgnet": trained(
+            "cgnet", "cgnet", (*NETWORK, "gating"), blocks=blocks, gating=config.fixed.cgnet.model_dump(mode="json")
+        ),
         "random": trained("random", "random", blocks=blocks, chances=list(config.fixed.random)),
         **{name: (*warm, _deciding(config, name, name, name)) for name in ("ada_skip", "ada_reuse")},
     }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.adafuse.config import AdaFuseConfig
-from trainables.adafuse.decide import ADA_REUSE, ADA_SKIP, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy
+from trainables.adafuse.decide import ADA_REUSE, ADA_SKIP, CGNET, LSTM, RANDOM, THRESHOLD, bias_of, blind, by_policy
 from trainables.adafuse.gates import Usage
 from trainables.adafuse.loss import price
 from trainables.adafuse.model import AdaFuse
@@ -22,7 +22,7 @@ _DROPOUT = 3  # purpose of the noise
 
 
 def step(model: AdaFuse, config: AdaFuseConfig, batch: Batch, context: StepContext) -> Loss:
-    """Dispatch on the stage: plain network, LSTM, no policy, or policies."""
+    """Dispatch on the stage: plain network, LSTM, channel gating, no policy, or policies."""
     x_BTCHW = frames_of(batch)
     key_BT = frame_keys(batch, x_BTCHW.shape[1], context.noise)
     dropout_BT = noise.keys(_DROPOUT, key_BT)
@@ -30,12 +30,25 @@ def step(model: AdaFuse, config: AdaFuseConfig, batch: Batch, context: StepConte
         feature_BTD = model.plain(x_BTCHW)
         dropped_ND = model.dropout(feature_BTD.flatten(0, 1), dropout_BT.flatten())
         return _classified(model, batch, model.lstm(dropped_ND.view_as(feature_BTD)).mean(1), {})
+    if context.stage == CGNET:
+        return _gated(model, config, batch, x_BTCHW, dropout_BT)
     if context.stage in (RANDOM, THRESHOLD):
         run = model.run(x_BTCHW, blind(model, config, context.stage, key_BT))
         return _classified(model, batch, model.logits(run.feature_BTD, dropout_BT), rates(run.usage))
     if context.stage in ("joint", ADA_SKIP, ADA_REUSE):
         return _decided(model, config, batch, context, x_BTCHW, key_BT)
     return _classified(model, batch, model.logits(model.plain(x_BTCHW), dropout_BT), {})
+
+
+def _gated(model: AdaFuse, config: AdaFuseConfig, batch: Batch, x_BTCHW: Tensor, dropout_BT: Tensor) -> Loss:
+    """Cross-entropy, and what draws the thresholds to their target."""
+    feature_BTD, usage = model.gating.run(model.backbone, x_BTCHW)
+    threshold = model.gating.threshold_loss(config.fixed.cgnet.target)
+    classified = _classified(
+        model, batch, model.logits(feature_BTD, dropout_BT), {"threshold": threshold, **rates(usage)}
+    )
+    total = classified.total + config.fixed.cgnet.weight * threshold
+    return Loss(total=total, logs={"classification": classified.total, **classified.logs})
 
 
 def frames_of(batch: Batch) -> Tensor:

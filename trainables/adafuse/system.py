@@ -24,14 +24,19 @@ from trainables.contract import (
     Network,
     Prediction,
     Replay,
+    Scored,
     Share,
     Site,
     Stage,
     StepContext,
 )
+from trainables.kit.frames.config import EVERY_FRAME
 from trainables.kit.frames.system import FrameSystem
+from trainables.kit.measure.headroom import headroom as modality_headroom
+from trainables.kit.measure.replay import ModalityReplay
 from trainables.kit.nets.config import NetConfig
 from trainables.tables import PublishedRow, Table
+from trainables.timing import TimeTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,8 +101,10 @@ class AdaFuseSystem(FrameSystem):
     def replay(
         self, model: nn.Module, config: AdaFuseConfig, data: Data, split: str, *, mode: str, seed: int, share: Share
     ) -> Replay:
-        from trainables.adafuse.measure import replay
+        from trainables.adafuse.measure import every_frame, replay
 
+        if mode == EVERY_FRAME:
+            return every_frame(model, config, data, split, share=share)
         return replay(model, config, data, split, mode=mode, seed=seed, share=share)
 
     def predict(
@@ -109,6 +116,21 @@ class AdaFuseSystem(FrameSystem):
         assert isinstance(model, AdaFuse)
         return Runner(model, config, knobs, mode).predict(video)
 
+    headroom_mode = EVERY_FRAME
+
+    def headroom_stages(self, config: AdaFuseConfig) -> tuple[str, ...]:
+        """The plain network: warmed up, or, where training begins with published weights, the baseline of that name."""
+        return ("warmup" if config.stages.warmup.epochs else "plain",)
+
+    def headroom(self, config: AdaFuseConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
+        assert isinstance(table, ModalityReplay)
+        return modality_headroom(table)
+
+    def measure_time(self, config: AdaFuseConfig, classes: int, videos: Sequence[Path]) -> TimeTable:
+        from trainables.adafuse.timing import measure_time
+
+        return measure_time(self.without_initial_weights(config), classes, videos)
+
     def networks(self, model: nn.Module, config: AdaFuseConfig) -> Mapping[str, Network]:
         from trainables.adafuse.model import AdaFuse
         from trainables.adafuse.networks import networks
@@ -117,7 +139,18 @@ class AdaFuseSystem(FrameSystem):
         return networks(model, config)
 
     def modes(self, config: AdaFuseConfig) -> tuple[str, ...]:
-        return ("policy", "sampled", "all_on", "random", "threshold", "lstm", "ada_skip", "ada_reuse")
+        return (
+            "policy",
+            "sampled",
+            "all_on",
+            "random",
+            "threshold",
+            "cgnet",
+            "lstm",
+            "ada_skip",
+            "ada_reuse",
+            EVERY_FRAME,
+        )
 
     def published(self) -> tuple[PublishedRow, ...]:
         return published_rows()

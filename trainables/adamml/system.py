@@ -183,8 +183,8 @@ class AdaMMLSystem(VideoSystem):
         assert isinstance(model, AdaMML)
         return Runner(model=model, config=config, knobs=knobs, cost=self.cost(config, model.classes), mode=mode)
 
-    def headroom_stage(self, config: AdaMMLConfig) -> str | None:
-        return "warmup"
+    def headroom_stages(self, config: AdaMMLConfig) -> tuple[str, ...]:
+        return ("warmup",)
 
     def headroom(self, config: AdaMMLConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
         assert isinstance(table, ModalityReplay)

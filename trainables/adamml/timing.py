@@ -5,15 +5,12 @@ Axes: ``S`` segment.
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML
@@ -26,11 +23,9 @@ from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.data.modalities.flow import STACKED
 from trainables.kit.data.segments import SegmentSpec, frame_indices, test_starts
 from trainables.kit.data.spectrogram import log_spectrogram
+from trainables.kit.measure.timing import network_s, quickest_medians, seconds_of, table_of, this_device
 from trainables.timing import TimedPart, TimeTable
 
-# Of a step the quickest of so many calls counts: what else the machine does only ever adds.
-REPEATS = 5  # of a network, after one call that does not count
-READS = 2  # of a file
 FLOW_PAIRS = 2  # of a video: TV-L1 takes seconds a pair at the paper's size, and takes as long for the next one
 
 
@@ -43,41 +38,30 @@ def measure_time(config: AdaMMLConfig, classes: int, videos: Sequence[Path]) -> 
         DecodeError: a file does not decode.
         UserError: flow is among the inputs and cannot be computed here.
     """
-    each = [_quickest([dict(_preprocess_s(video, config.data)) for _ in range(READS)]) for video in videos]
-    prepare = {name: statistics.median(one[name] for one in each) for name in (each[0] if each else ())}
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return TimeTable(
-        parts=(
-            *(_prepared(name, seconds, config) for name, seconds in prepare.items()),
-            *_networks(config, classes, device),
-        ),
-        videos=len(videos),
-        batch=config.data.segments.test,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        threads=torch.get_num_threads(),
-        torch=torch.__version__,
+    prepare = quickest_medians(videos, lambda video: _preprocess_s(video, config.data))
+    device = this_device()
+    parts = (
+        *(_prepared(name, seconds, config) for name, seconds in prepare.items()),
+        *_networks(config, classes, device),
     )
-
-
-def _quickest(calls: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: min(call[name] for call in calls) for name in calls[0]}
+    return table_of(parts, videos=len(videos), batch=config.data.segments.test, device=device)
 
 
 def _preprocess_s(video: Path, data: DataConfig) -> Iterator[tuple[str, float]]:
     """As ``predict`` reads a file: only the frames of the segments are decoded; sound is decoded whole."""
     every = range(data.segments.test)
     opened: list[LoadedFile] = []
-    yield "open the file", _seconds(lambda: opened.append(load_file(video, data)))
+    yield "open the file", seconds_of(lambda: opened.append(load_file(video, data)))
     for name in data.inputs:
         if MODALITIES[name].kind == "video" and name != "flow":
-            yield f"{name}: decode, crop", _seconds(partial(opened[0].read, name, every))
+            yield f"{name}: decode, crop", seconds_of(partial(opened[0].read, name, every))
     if "flow" in data.tracks:
         yield "flow", _flow_s(Source(path=video), data)
     if "sound" in data.tracks:
         sounds: list[Sound | None] = []
-        yield "decode sound", _seconds(lambda: sounds.append(decode_sound(video, sample_rate=data.audio.sample_rate)))
+        yield "decode sound", seconds_of(lambda: sounds.append(decode_sound(video, sample_rate=data.audio.sample_rate)))
         samples_N = None if sounds[0] is None else sounds[0].samples_N
-        yield "spectrogram", 0.0 if samples_N is None else _seconds(lambda: log_spectrogram(samples_N, data.audio))
+        yield "spectrogram", 0.0 if samples_N is None else seconds_of(lambda: log_spectrogram(samples_N, data.audio))
 
 
 def _flow_s(source: Source, data: DataConfig) -> float:
@@ -89,7 +73,7 @@ def _flow_s(source: Source, data: DataConfig) -> float:
     needed = np.unique(np.minimum(frame_ST[..., None] + np.arange(STACKED), frames.shape[0] - 1))
     track = FlowTrack(frames, data.flow)
     pairs = range(min(FLOW_PAIRS, frames.shape[0] - 1))
-    return _seconds(lambda: [track.compute(pair) for pair in pairs]) / len(pairs) * len(needed)
+    return seconds_of(lambda: [track.compute(pair) for pair in pairs]) / len(pairs) * len(needed)
 
 
 def _prepared(name: str, seconds: float, config: AdaMMLConfig) -> TimedPart:
@@ -111,25 +95,8 @@ def _networks(config: AdaMMLConfig, classes: int, device: torch.device) -> Itera
     segments = config.data.segments.test
     names = {*config.data.modalities, *(config.seen_by_policy(m) for m in config.data.modalities)}
     inputs = {m: torch.randn(1, segments, *MODALITIES[m].shape(config.data), device=device) for m in sorted(names)}
-    seconds = _network_s(lambda: model.policy(inputs), device)
+    seconds = network_s(lambda: model.policy(inputs), device)
     yield TimedPart(name="policy network", kind="network", seconds=seconds, sites=(), policy=True)
     for m in config.data.modalities:
-        seconds = _network_s(partial(model.recognise, m, inputs[m]), device)
+        seconds = network_s(partial(model.recognise, m, inputs[m]), device)
         yield TimedPart(name=f"{m} network", kind="network", seconds=seconds, sites=(m,))
-
-
-def _network_s(call: Callable[[], Tensor], device: torch.device) -> float:
-    def run() -> None:
-        call()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    with torch.no_grad():
-        run()
-        return min(_seconds(run) for _ in range(REPEATS))
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started

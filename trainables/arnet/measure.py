@@ -22,8 +22,10 @@ from trainables.arnet.stages import FRAMES
 from trainables.arnet.steps import frames_of, lowest_logits, random_actions
 from trainables.contract import CONVENTIONS, POLICY_MODES, Batch, Convention, Data, Share
 from trainables.kit import noise
+from trainables.kit.frames.each import each_frame_replay
 from trainables.kit.frames.knobs import DRAW, SAMPLED, by_frames, settings
 from trainables.kit.frames.replay import frame_replay
+from trainables.kit.measure.replay import ModalityReplay
 from trainables.kit.measure.settings import NOT_ASKED, SettingReplay
 from trainables.kit.measure.settings_pass import SettingOutput
 
@@ -41,8 +43,32 @@ def replay(
     if mode.startswith(FRAMES):
         chosen = {int(mode.removeprefix(FRAMES)): [{}]}
     return frame_replay(
-        lambda settings: _Measured(model, config, mode, seed, settings), chosen, config, data, split, share=share, device=device
+        lambda settings: _Measured(model, config, mode, seed, settings),
+        chosen,
+        config,
+        data,
+        split,
+        share=share,
+        device=device,
     )
+
+
+def every_frame(model: nn.Module, config: ArNetConfig, data: Data, split: str, *, share: Share) -> ModalityReplay:
+    """What each resolution that can be chosen says of every frame, the policy's own as its state goes through all of them."""
+    assert isinstance(model, ArNet)
+    net = model
+    levels = [a.level for a in model.actions if a.level is not None]
+
+    def logits(batch: Batch) -> Tensor:
+        x_BTCHW = frames_of(batch)
+        found = {**net.all_logits(x_BTCHW), LOWEST: lowest_logits(net, x_BTCHW)}
+        return torch.stack([found[level] for level in levels], 2)
+
+    names = [config.share_of(level) for level in levels]
+    counted = cost_table(config, model.classes).per_segment_macs
+    macs = {c: {name: counted[c][name] for name in names} for c in CONVENTIONS}
+    device = next(model.parameters()).device
+    return each_frame_replay(logits, names, macs, config, data, split, share=share, device=device)
 
 
 class _Measured:
@@ -128,7 +154,9 @@ class _Measured:
     def _forced_output(self, logits_BC: Tensor, use: Mapping[str, Tensor], *, policy: bool) -> SettingOutput:
         share = {self.config.share_of(level): use_BT.bool()[None] for level, use_BT in use.items()}
         looked_LBT = torch.full_like(next(iter(share.values())), policy)
-        return self._output(logits_BC[None], {**share, LOOK: looked_LBT}, policy=policy, choice=self._forced_choice(use))
+        return self._output(
+            logits_BC[None], {**share, LOOK: looked_LBT}, policy=policy, choice=self._forced_choice(use)
+        )
 
     def _forced_choice(self, use: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The one level of every frame as if it had been chosen; nothing where levels are computed together."""

@@ -34,11 +34,20 @@ _DATA_TINY = {
     "augment": {"resize": None, "flip": 0.0, "shift_pixels": 4, "shift_steps": 0},
 }
 
+# In the authors' release; the paper does not say.
+_RELEASED = {"bias_times": 2.0, "linear_times": 5.0, "decay_biases": False, "clip_norm": 20.0}
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         "data": _DATA_PAPER,
         "backbones": {level: {"weights": "imagenet"} for level in ("high", "medium", "low")},
         "policy": {"weights": "imagenet"},
+        "stages": {
+            "warmup": {"recognition": {"lr": 0.02, **_RELEASED}},
+            "joint": {"recognition": _RELEASED},
+            "finetune": {"recognition": {"lr": 0.0005, **_RELEASED}},
+            "baseline": {"recognition": _RELEASED},
+        },
     },
     "tiny": {
         "data": _DATA_TINY,

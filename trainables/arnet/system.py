@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from trainables.arnet.actions import FRAME, actions, shares
+from trainables.arnet.actions import FRAME, LOOK, actions, shares
 from trainables.arnet.config import LEVELS, LOWEST, ArNetConfig
 from trainables.arnet.inert import inert_warnings
 from trainables.arnet.knobs import knobs
 from trainables.arnet.presets import PRESETS
 from trainables.arnet.published import published_rows
-from trainables.arnet.stages import FIGURE_FRAMES, FRAMES, baseline_stages, main_stages
+from trainables.arnet.stages import FIGURE_FRAMES, FRAMES, WARMUP, baseline_stages, main_stages
 from trainables.arnet.tables import TABLES
 from trainables.contract import (
+    CONVENTIONS,
     Batch,
     CostTable,
     Data,
@@ -24,16 +25,20 @@ from trainables.contract import (
     Network,
     Prediction,
     Replay,
+    Scored,
     SegmentPrediction,
     Share,
     Site,
     Stage,
     StepContext,
 )
+from trainables.kit.frames.config import EVERY_FRAME
 from trainables.kit.frames.system import FrameSystem
+from trainables.kit.measure.replay import ModalityReplay
 from trainables.kit.nets.config import NetConfig
 from trainables.pictures import VideoPictures
 from trainables.tables import PublishedRow, Table
+from trainables.timing import TimeTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -101,8 +106,10 @@ class ArNetSystem(FrameSystem):
     def replay(
         self, model: nn.Module, config: ArNetConfig, data: Data, split: str, *, mode: str, seed: int, share: Share
     ) -> Replay:
-        from trainables.arnet.measure import replay
+        from trainables.arnet.measure import every_frame, replay
 
+        if mode == EVERY_FRAME:
+            return every_frame(model, config, data, split, share=share)
         return replay(model, config, data, split, mode=mode, seed=seed, share=share)
 
     def predict(
@@ -131,6 +138,27 @@ class ArNetSystem(FrameSystem):
             for video, one in found.items()
         }
 
+    headroom_mode = EVERY_FRAME
+
+    def headroom_stages(self, config: ArNetConfig) -> tuple[str, ...]:
+        """The warm-ups; of a policy that has to compute every frame none."""
+        if not config.warm_up or config.actions == "resolutions":
+            return ()
+        return tuple(WARMUP + level for level in (*config.levels, LOWEST))
+
+    def headroom(self, config: ArNetConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
+        from trainables.arnet.headroom import headroom
+
+        assert isinstance(table, ModalityReplay)
+        cost = self.cost(config, classes)
+        look = {c: cost.per_segment_macs[c][LOOK] + cost.always_macs[c] for c in CONVENTIONS}
+        return headroom(table, look, lowest=config.share_of(LOWEST))
+
+    def measure_time(self, config: ArNetConfig, classes: int, videos: Sequence[Path]) -> TimeTable:
+        from trainables.arnet.timing import measure_time
+
+        return measure_time(self.without_initial_weights(config), classes, videos)
+
     def networks(self, model: nn.Module, config: ArNetConfig) -> Mapping[str, Network]:
         from trainables.arnet.model import ArNet
         from trainables.arnet.networks import networks
@@ -148,6 +176,7 @@ class ArNetSystem(FrameSystem):
             "multi_scale",
             "lstm",
             *(f"{FRAMES}{count}" for count in FIGURE_FRAMES),
+            EVERY_FRAME,
         )
 
     def published(self) -> tuple[PublishedRow, ...]:

@@ -10,7 +10,7 @@ from trainables.contract import Optimiser, SystemConfig
 
 
 class OptimiserConfig(SystemConfig):
-    """An optimiser and its schedule; ``milestones`` in epochs."""
+    """An optimiser and its schedule; ``milestones`` in epochs. The last four: see :class:`trainables.contract.Optimiser`."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(0.001, gt=0, le=10)
@@ -18,6 +18,10 @@ class OptimiserConfig(SystemConfig):
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Literal["constant", "multistep", "cosine", "one_cycle"] = "constant"
     milestones: tuple[int, ...] = ()
+    bias_times: float = Field(1.0, gt=0)
+    linear_times: float = Field(1.0, gt=0)
+    decay_biases: bool = True
+    clip_norm: float | None = Field(None, gt=0)
 
     def declared(self) -> Optimiser:
         """The contract's value."""

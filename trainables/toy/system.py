@@ -107,8 +107,8 @@ class ToySystem(System):
     def sites(self, config: ToyConfig) -> tuple[Site, ...]:
         return tuple(Site(name=name, kind="bernoulli", axes=("segment",)) for name in MODALITIES)
 
-    def headroom_stage(self, config: ToyConfig) -> str | None:
-        return "warmup"
+    def headroom_stages(self, config: ToyConfig) -> tuple[str, ...]:
+        return ("warmup",)
 
     def headroom(self, config: ToyConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
         assert isinstance(table, ModalityReplay)

@@ -1,4 +1,4 @@
-"""BN-Inception (Ioffe and Szegedy, 2015) as ported from Caffe, with a gate between its modules.
+"""BN-Inception (Ioffe and Szegedy, 2015) as ported from Caffe, with a gate after each of its modules.
 
 Widths are those of the published weights; convolutions have a bias beside their batch norm.
 """
@@ -91,17 +91,15 @@ class InceptionModule(Block):
         units = (self.units[name] for name in names if name in self.units)
         return [unit.conv for unit in units if isinstance(unit, Unit)]
 
-    def point(self) -> GatePoint | None:
-        """Between this module and the next; the last has none."""
+    def point(self) -> GatePoint:
+        """After this module; no convolution reads what the last one gives."""
         reader = self.__dict__.get("next_module")
-        if reader is None:
-            return None
         return GatePoint(
             name=self.name,
             inputs=self.inputs,
             channels=self.channels,
             before=self.convolutions("1x1", "3x3", "double_3x3_2", "pool_proj"),
-            after=reader.convolutions("1x1", "3x3_reduce", "double_3x3_reduce", "pool_proj"),
+            after=() if reader is None else reader.convolutions("1x1", "3x3_reduce", "double_3x3_reduce", "pool_proj"),
         )
 
     def forward(self, x_NCHW: Tensor, frames: int, fuse: Fuse | None) -> Tensor:

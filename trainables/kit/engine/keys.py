@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from trainables.contract import Json, Stage, StageJob, System, SystemConfig
+from trainables.contract import LATER, Json, Optimiser, Stage, StageJob, System, SystemConfig
 
 # Raised when the engine itself trains or measures differently: every key changes, nothing old is reused.
 ENGINE_RECIPE = 2
@@ -25,6 +25,8 @@ def stage_key(
     """
     declared = dataclasses.asdict(stage)
     del declared["baseline"]  # a label, not a cause
+    for told, pass_ in zip(declared["passes"], stage.passes, strict=True):
+        told["optimiser"] = _of_old(told["optimiser"], pass_.optimiser)
     content = {
         "engine": ENGINE_RECIPE,
         "system": system,
@@ -36,6 +38,12 @@ def stage_key(
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=list, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_CHARS]
+
+
+def _of_old(told: Mapping[str, Json], optimiser: Optimiser) -> dict[str, Json]:
+    """Without fields that came later and are at their default: what was trained before them keeps its key."""
+    later = {f.name for f in dataclasses.fields(optimiser) if f.metadata == LATER and told[f.name] == f.default}
+    return {name: value for name, value in told.items() if name not in later}
 
 
 def stage_jobs(

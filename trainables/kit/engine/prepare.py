@@ -15,9 +15,9 @@ from torch import nn
 
 from trainables.contract import Data, Pass, Stage, StageJob, System, SystemConfig
 from trainables.kit.engine.keys import find_stage
-from trainables.kit.engine.optim import PairedOptimiser
+from trainables.kit.engine.optim import Group, PairedOptimiser, parameter_groups
 from trainables.kit.engine.ranks import Ranks
-from trainables.kit.engine.weights import load_into, load_weights, owned_state, starts_with
+from trainables.kit.engine.weights import load_into, load_weights, owned_state
 from trainables.systems import load_system
 
 
@@ -83,7 +83,7 @@ def prepare(job: StageJob, *, parents: Mapping[str, Path], cache: Path, ranks: R
         data=data,
         model=model,
         optimisers=[
-            PairedOptimiser(p.optimiser, _trained(model, p), steps_per_epoch=steps_per_epoch, epochs=stage.epochs)
+            PairedOptimiser(p.optimiser, _groups(model, p), steps_per_epoch=steps_per_epoch, epochs=stage.epochs)
             for p in stage.passes
         ],
         inherited=tuple(inherited),
@@ -119,7 +119,7 @@ def this_device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
-def _trained(model: nn.Module, pass_: Pass) -> list[nn.Parameter]:
-    chosen = [p for name, p in model.named_parameters() if starts_with(name, pass_.trains)]
-    assert chosen, f"pass {pass_.name!r} trains nothing: no parameter below {pass_.trains}"
-    return chosen
+def _groups(model: nn.Module, pass_: Pass) -> tuple[Group, ...]:
+    groups = parameter_groups(pass_.optimiser, model, pass_.trains)
+    assert groups, f"pass {pass_.name!r} trains nothing: no parameter below {pass_.trains}"
+    return groups

@@ -117,12 +117,18 @@ def replay_epoch(
     return table
 
 
-def replay_result(job: StageJob, result: Path, *, split: str, mode: str, cache: Path) -> Replay:
-    """The replay table of a finished stage's weights in any decision mode, by one inference pass in this process."""
+def replay_result(job: StageJob, results: Sequence[Path], *, split: str, mode: str, cache: Path) -> Replay:
+    """The replay table of finished stages' weights in any decision mode, by one inference pass in this process.
+
+    ``results``: of ``job`` and of stages of the same configuration beside it, whose weights are laid over one another.
+    """
     system, config = system_of(job)
     stage = replace(find_stage(system, config, job.stage), mode=mode)
     data = open_for(system, job, cache)
-    model = load_model(system, config, result / "weights.safetensors", classes=len(data.classes), seed=job.seed)
+    first, *others = (result / "weights.safetensors" for result in results)
+    model = load_model(system, config, first, classes=len(data.classes), seed=job.seed)
+    for weights in others:
+        load_into(model, load_weights(weights))
     return replay(system, model, config, data, split, stage=stage, seed=job.seed, ranks=Ranks())
 
 

@@ -10,6 +10,9 @@ from trainables.contract import SystemConfig
 from trainables.kit.data.config import DataConfig
 
 INPUT = "rgb"  # the one modality: pictures
+EVERY_FRAME = (
+    "every_frame"  # the mode in which every network sees every frame by itself (:mod:`trainables.kit.frames.each`)
+)
 
 
 class ComputeConfig(SystemConfig):

@@ -33,7 +33,7 @@ def frame_replay(
             split,
             modalities=config.data.modalities,
             segments=frames,
-            batch_size=max(1, min(64, NUMBERS_A_BATCH // (frames * 3 * config.data.crop_size**2))),
+            batch_size=batch_videos(config, frames),
             share=share,
             device=device,
         )
@@ -41,3 +41,8 @@ def frame_replay(
             setting_replay(measured(settings), batches, settings=settings, video_ids=data.ids(split), share=share)
         )
     return joined(tables)
+
+
+def batch_videos(config: FrameConfig, frames: int) -> int:
+    """How many videos are measured at once."""
+    return max(1, min(64, NUMBERS_A_BATCH // (frames * 3 * config.data.crop_size**2)))

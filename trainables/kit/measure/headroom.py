@@ -15,12 +15,12 @@ of each modality, ``P`` setting.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.contract import CONVENTIONS, Scored
+from trainables.contract import CONVENTIONS, Convention, Scored
 from trainables.kit.measure.replay import ModalityReplay
 
 DRAWS = 8  # over which the random rule is averaged, as settings of their own
@@ -39,9 +39,9 @@ def headroom(table: ModalityReplay, *, seed: int = 0) -> dict[str, Scored]:
     rng = np.random.default_rng(seed)
     draws = [rng.random(table.present_BSM.shape) for _ in range(DRAWS)]
     return {
-        "random": _joined([_scored(table, _taken(table, rank_BSM), counts_KM, policy=False) for rank_BSM in draws]),
-        "confident": _scored(table, _taken(table, _confidence(table.logits_BSMC)), counts_KM, policy=True),
-        "oracle": _oracle(table, _taken(table, _margin(table.logits_BSMC, truth_BC)), counts_KM),
+        "random": joined([_scored(table, _taken(table, rank_BSM), counts_KM, policy=False) for rank_BSM in draws]),
+        "confident": _scored(table, _taken(table, confidence(table.logits_BSMC)), counts_KM, policy=True),
+        "oracle": _oracle(table, _taken(table, margin(table.logits_BSMC, truth_BC)), counts_KM),
     }
 
 
@@ -83,15 +83,22 @@ def _scored(table: ModalityReplay, taken: _Taken, counts_PM: np.ndarray, *, poli
 def _oracle(table: ModalityReplay, taken: _Taken, counts_PM: np.ndarray) -> Scored:
     """For each video the cheapest of the settings that label it right, as far as one video may cost so much."""
     some = counts_PM.any(1)  # no unit at all gives no label, even where the first class is the right one
-    every = _scored(table, taken, counts_PM[some], policy=False)
+    segments = table.present_BSM.shape[1]
+    always = {c: table.cost.always_macs[c] * segments / 1e9 for c in CONVENTIONS}
+    return cheapest_right(_scored(table, taken, counts_PM[some], policy=False), always)
+
+
+def cheapest_right(every: Scored, always: Mapping[Convention, float]) -> Scored:
+    """Of the settings ``every``, for each video the cheapest that labels it right, as far as one video may cost so much.
+
+    ``always``: GMACs a video of what decides. The first of the new settings computes nothing else, and is right nowhere.
+    """
     price_PB = np.where(every.correct_PB, every.gmacs_PB["full"], np.inf)
     best_B, video_B = price_PB.argmin(0), np.arange(price_PB.shape[1])
     price_B = price_PB[best_B, video_B]
     solvable = np.unique(price_B[np.isfinite(price_B)])
     ceilings = solvable[np.unique(np.linspace(0, len(solvable) - 1, min(CEILINGS, len(solvable))).round().astype(int))]
-    solved_PB = price_B <= np.array([-1.0, *ceilings])[:, None]  # first the setting that computes nothing
-    segments = table.present_BSM.shape[1]
-    always = {c: table.cost.always_macs[c] * segments / 1e9 for c in CONVENTIONS}
+    solved_PB = price_B <= np.array([-1.0, *ceilings])[:, None]
     return Scored(
         correct_PB=solved_PB,
         gmacs_PB={c: solved_PB * every.gmacs_PB[c][best_B, video_B] + always[c] for c in CONVENTIONS},
@@ -99,7 +106,9 @@ def _oracle(table: ModalityReplay, taken: _Taken, counts_PM: np.ndarray) -> Scor
     )
 
 
-def _joined(parts: list[Scored]) -> Scored:
+def joined(parts: Sequence[Scored]) -> Scored:
+    """All settings of these, one after the other."""
+
     def stacked(arrays: Iterator[np.ndarray]) -> np.ndarray:
         return np.concatenate(list(arrays))
 
@@ -123,13 +132,13 @@ def _at(x_BKM: np.ndarray, counts_M: np.ndarray) -> np.ndarray:
     return np.stack([x_BKM[:, count, m] for m, count in enumerate(counts_M)], 1)
 
 
-def _confidence(logits_BSMC: np.ndarray) -> np.ndarray:
-    """``confidence_BSM``: the largest of the unit's own class probabilities."""
+def confidence(logits_BSMC: np.ndarray) -> np.ndarray:
+    """``confidence_BSM``, any axes before the classes: the largest of the unit's own class probabilities."""
     shifted = logits_BSMC - logits_BSMC.max(-1, keepdims=True)
     return 1 / np.exp(shifted).sum(-1)
 
 
-def _margin(logits_BSMC: np.ndarray, truth_BC: np.ndarray) -> np.ndarray:
+def margin(logits_BSMC: np.ndarray, truth_BC: np.ndarray) -> np.ndarray:
     """``margin_BSM``: largest logit of a true class less the largest of the others."""
     truth_B11C = truth_BC[:, None, None, :]
     right = np.where(truth_B11C, logits_BSMC, -np.inf).max(-1)
