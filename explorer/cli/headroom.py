@@ -75,8 +75,8 @@ def _print(found: Headroom) -> None:
     print(
         f"\nEverything on: {_cell(everything)} at {found.all_on_gflops:.4g} GFLOPs; the policy takes {policy:.4g} of them "
         f"({policy / found.all_on_gflops:.0%}), charged to all but random.\n"
-        f"Accuracy ± standard error on {everything.videos} validation videos, networks after {found.stage}; settings "
-        "that see no label are\nchosen on one half of the videos and judged on the other.\n"
+        f"Accuracy ± standard error on {everything.videos} validation videos, networks after {found.stage}.\n"
+        "Settings that see no label are chosen on one half of the videos and judged on the other.\n"
         f"{convention_text(found.convention)}"
     )
 
