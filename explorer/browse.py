@@ -16,6 +16,7 @@ from typing import Any, Self
 from explorer.errors import NotFound, UserError
 from explorer.fronts import Measured, OperatingPoint, hypervolume
 from explorer.fronts import front as non_dominated
+from explorer.fronts.attainment import Attainment, over_videos
 from explorer.fronts.dominance import REFERENCE_MARGIN, Split
 from explorer.fronts.repeats import Repeats, repeats_of
 from explorer.records import StageRecord, SweepRecord, read_sweep
@@ -220,6 +221,11 @@ class Front:
         return repeats_of(point, by_seed, convention=self.convention, split=split)
 
     @property
+    def attainment(self) -> Attainment | None:
+        """Which trade-offs the front attains in how many draws of the validation videos; None while it has no point."""
+        return over_videos(self.points, convention=self.convention)
+
+    @property
     def videos(self) -> int:
         """Validation videos that each accuracy is over; 0 where nothing was measured."""
         return next((p.val.videos for p in (*self.points, *self.baselines)), 0)
@@ -293,7 +299,7 @@ class Front:
 
     def to_json(self) -> dict[str, Json]:
         """The output of ``explorer front --json``."""
-        reference = self.reference
+        reference, attainment = self.reference, self.attainment
         return {
             "sweep": self.name,
             "metric": METRIC,
@@ -306,6 +312,7 @@ class Front:
             "reference": None if reference is None else reference.to_json(),
             "points": [{**p.to_json(self.convention), **self._repeats_json(p)} for p in self.points],
             "baselines": [p.to_json(self.convention) for p in self.baselines],
+            "attainment": None if attainment is None else attainment.to_json(),
         }
 
 

@@ -79,14 +79,17 @@ def command(
 
 
 def _merged_json(fronts: Sequence[Front]) -> dict[str, Any]:
-    """``front``: points of all sweeps, or null and ``not_comparable``: why there is none."""
+    """``front``: points of all sweeps, or null and ``not_comparable``: why there is none. ``attainment``: of repeats."""
     from explorer.errors import UserError
     from explorer.merged import merged_front
+    from explorer.report.front_page import repeat_groups
+    from explorer.report.page.attainment import attainment_of_repeats
 
+    repeats = attainment_of_repeats(fronts, repeat_groups([front.record.space for front in fronts]))
     try:
-        return {"front": [one.to_json() for one in merged_front(fronts)]}
+        return {"front": [one.to_json() for one in merged_front(fronts)], "attainment": repeats}
     except UserError as error:
-        return {"front": None, "not_comparable": str(error)}
+        return {"front": None, "not_comparable": str(error), "attainment": repeats}
 
 
 def _print_merged(fronts: Sequence[Front]) -> None:

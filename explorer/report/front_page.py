@@ -14,7 +14,7 @@ from explorer.report.page.sweep import sweep_data
 from trainables.contract import Json
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("base", "plot", "choice", "table", "search", "decisions", "main")
+SCRIPTS = ("base", "attainment", "plot", "choice", "table", "search", "decisions", "main")
 # What two sweeps may differ in and still be repeats of one experiment.
 _OF_A_REPEAT = ("name", "seed", "storage", "tracking", "budget", "resources")
 

@@ -129,6 +129,20 @@ def test_convention_and_axis_switch(tab, front):
     assert f"{in_seconds[chosen]:.3g}" in tab.text("#choice")
 
 
+def test_attainment_is_a_band_around_the_front_and_says_what_it_is(tab, front):
+    names = "document.getElementById('plot')._fullData.map((one) => one.name)"
+    assert "in half of them" not in tab.page.evaluate(names)
+    tab.do(lambda: tab.page.check("#attainment"))
+    assert {"attained in 5 % to 95 % of draws", "in half of them"} <= set(tab.page.evaluate(names))
+    assert "200 random draws" in tab.text("#attainment-note")
+    edges = tab.page.evaluate("document.getElementById('plot').data.slice(0, 2).map((one) => one.y[one.y.length - 1])")
+    assert edges[0] < max(p.val.accuracy for p in front.points) < edges[1], "the dearest point lies between the edges"
+    tab.select("#kind", "total_s")
+    assert tab.page.is_disabled("#attainment"), "costs are kept in GFLOPs"
+    assert "in half of them" not in tab.page.evaluate(names)
+    assert tab.complaints == []
+
+
 def test_table_sorts_both_ways(tab):
     def column() -> list[float]:
         return [float(text) for text in tab.page.locator("#table tbody tr td:nth-child(2)").all_inner_texts()]

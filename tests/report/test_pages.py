@@ -14,6 +14,7 @@ from explorer.browse import Front
 from explorer.report.files import front_csv, write_front_files
 from explorer.report.front_figure import drawn_members, front_figure, ticks_of_decades
 from explorer.report.front_page import comparison_notes, front_html, page_data, repeat_groups
+from explorer.report.page.attainment import attainment_of_repeats
 from explorer.report.tables import front_table, point_table
 from tests.report.planted import planted_sweep
 
@@ -100,6 +101,18 @@ def test_page_of_several_sweeps_holds_each_and_knows_repeats(planted, tmp_path):
     assert [sweep["name"] for sweep in data["sweeps"]] == ["planted", "again"]
     assert [sweep["repeat"] for sweep in data["sweeps"]] == [0, 0]
     assert page_data([planted])["sweeps"][0]["repeat"] is None
+
+
+def test_attainment_of_a_sweep_is_over_draws_and_of_repeats_over_sweeps(planted, tmp_path):
+    again = Front.of(planted_sweep(tmp_path, name="again", trials=2, seed=7))
+    (of_both,) = attainment_of_repeats([planted, again], [0, 0])
+    assert (of_both["sweeps"], of_both["over"], of_both["sets"]) == (["planted", "again"], "repeats", 2)
+    assert max(of_both["surfaces"][0]["accuracy"]) == max(f.points[-1].val.accuracy for f in (planted, again))
+    assert max(of_both["surfaces"][-1]["accuracy"]) == min(f.points[-1].val.accuracy for f in (planted, again))
+    assert attainment_of_repeats([planted, again], [None, None]) == []
+    own = planted.to_json()["attainment"]
+    assert (own["over"], [s["share"] for s in own["surfaces"]]) == ("videos", [0.05, 0.5, 0.95])
+    assert page_data([planted])["sweeps"][0]["attainment"].keys() == {"paper", "full"}
 
 
 def test_sweeps_that_differ_in_more_than_the_seed_are_no_repeats():

@@ -37,6 +37,7 @@ function controls() {
   $("paper-note").textContent = problem === null && $("paper").checked
     ? `The crosses are the paper's own figures on ${[...new Set(data.sweeps[0].published.rows.map((row) => row.data_set))].join(" and ")}: another data set, so compare the shape and the saving, not the height.`
     : $("paper").checked ? problem : "";
+  attainmentNote();
   $("time-note").textContent = timed() ? "" : `Seconds are not shown: they were not measured${several ? " for all sweeps" : ""}. explorer front ${(data.sweeps.find((sweep) => sweep.times === null) ?? data.sweeps[0]).argument} --measure-time measures them on this machine.`;
 }
 
@@ -101,7 +102,7 @@ function listen() {
   $("kind").addEventListener("change", () => changeAxis(() => { state.kind = $("kind").value; }));
   $("convention").addEventListener("change", () => changeAxis(() => { state.convention = $("convention").value; }));
   $("steps").addEventListener("change", () => { state.steps = $("steps").value; volumes(); });
-  for (const id of ["dominated", "errors", "paper"]) $(id).addEventListener("change", refresh);
+  for (const id of ["dominated", "errors", "attainment", "paper"]) $(id).addEventListener("change", refresh);
   $("plot").on("plotly_click", (event) => { const row = rowOf(event.points[0].customdata); if (row) choose(row); });
 }
 

@@ -147,7 +147,7 @@ function labels(low, high, box) {
 
 function draw() {
   const chosen = current(), narrow = innerWidth < 600;
-  const traces = [...repeatGroups().flatMap(band), ...data.sweeps.flatMap(sweepTraces), ...paperTraces(),
+  const traces = [...attained(), ...repeatGroups().flatMap(band), ...data.sweeps.flatMap(sweepTraces), ...paperTraces(),
     trace(chosen ? [chosen] : [], { name: "choice", mode: "markers", hoverinfo: "skip", hovertemplate: null, showlegend: false,
       marker: { color: "rgba(0,0,0,0)", size: 20, symbol: "circle", line: { color: CHOICE, width: 3 } } })];
   const [low, high] = costRange(traces), marks = ticks(10 ** low, 10 ** high);

@@ -13,6 +13,7 @@ from explorer.fronts import front as non_dominated
 from explorer.fronts.repeats import Repeats
 from explorer.records import RUNS
 from explorer.report.page.analysis import analysis
+from explorer.report.page.attainment import attainment_by_convention
 from explorer.report.page.decimals import short
 from explorer.report.page.decisions import decisions
 from explorer.report.page.published import published_rows
@@ -53,6 +54,7 @@ def sweep_data(front: Front) -> dict[str, Json]:
             | _repeats(views, point, members)
             for point in (*on_some_front, *_thinned(others), *front.baselines)
         ],
+        "attainment": attainment_by_convention(views),
         "times": _times(front),
         "published": published_rows(front),
         **analysis(front),
