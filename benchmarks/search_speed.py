@@ -51,7 +51,7 @@ def reference_s() -> float:
 
 def ask_ms(trials: int) -> dict[str, float]:
     """Milliseconds of a suggestion, with ``trials`` finished ones."""
-    from benchmarks.search_efficiency.problem import OBJECTIVES, SEARCH
+    from benchmarks.search_efficiency.problems.toy import OBJECTIVES, SEARCH
     from explorer.search.book import StudyBook
     from explorer.search.search import Search
     from explorer.spec.draws import random_point

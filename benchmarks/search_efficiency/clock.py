@@ -5,19 +5,13 @@ from __future__ import annotations
 import heapq
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.search_efficiency.methods import Asker, Method, Params
-from benchmarks.search_efficiency.problem import FINETUNE, JOINT, PASSES, Problem
-from explorer.fronts import OperatingPoint, front
-from explorer.search.ladder import Ladder
+from benchmarks.search_efficiency.problem import Course, Params, Point, Problem
+from benchmarks.search_efficiency.roles import Asker, Method, Stopping, Told
 from explorer.spec.rungs import Rung
-
-WORKERS = 4
-REDUCTION_FACTOR, GRACE_EPOCHS, SETTLED = 3, 2, 0.1  # the product's defaults
-RUNGS = (Rung(stage="joint", epochs=2), Rung(stage="joint", epochs=6), Rung(stage="joint"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +23,39 @@ class Moment:
     hypervolume: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What a trial leaves at ``time``: its end; or, where ``end`` is not set, checkpoints after the epochs ``first`` to ``last``.
+
+    ``stopped``: it was stopped for good after ``last``.
+    """
+
+    time: float
+    passes: int
+    course: Course
+    end: bool = False
+    stopped: bool = False
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A whole sweep. ``trials``: begun; ``pruned``: of them, stopped before their end."""
+
+    left: Sequence[Left]
+    trials: int
+    pruned: int
+
+
 @dataclass(kw_only=True)
 class _Trial:
     number: int
     params: Params
-    joint: int = 0  # epochs done
-    left: list[Rung] = field(default_factory=list)
+    course: Course
+    halts: list[Rung]
+    epochs: int = 0  # done
+    published: int = 0
 
 
 @dataclass(order=True, kw_only=True)
@@ -42,34 +63,62 @@ class _Run:
     """A trial on a worker."""
 
     until: float
+    order: int
     trial: _Trial = field(compare=False)
     passes: int = field(compare=False)
 
 
-class Sweep:
-    """One run of a method on a problem until ``passes`` are spent; the trials begun by then are finished."""
+def history(problem: Problem, trace: Trace, method: Method) -> list[Moment]:
+    """The hypervolume over a sweep, of what ``method`` counts of it: the same sweep serves those that differ in this alone."""
+    members: list[Point] = []
+    moments = []
+    for left in trace.left:
+        added = _counted(left, method)
+        if added is None:
+            continue
+        members = problem.front([*members, *added])
+        moments.append(Moment(time=left.time, passes=left.passes, hypervolume=problem.hypervolume(members)))
+    return moments
 
-    def __init__(self, problem: Problem, method: Method, *, seed: int, passes: int) -> None:
-        self._problem, self._method = problem, method
-        self._budget = passes
+
+def _counted(left: Left, method: Method) -> list[Point] | None:
+    if left.end:
+        stands = [left.course.end()]
+    elif left.stopped:
+        if not method.partial:
+            return None
+        stands = [left.course.at(left.last)]
+    elif method.epochs:
+        stands = [left.course.at(epoch) for epoch in range(left.first, left.last + 1)]
+    else:
+        return None
+    return [point for stand in stands for point in (stand.points if method.thresholds else stand.points[:1])]
+
+
+class Sweep:
+    """One run of a method on a problem until the passes of ``trials`` whole trials are spent."""
+
+    def __init__(self, problem: Problem, method: Method, *, seed: int, trials: int, workers: int = 4) -> None:
+        self._problem, self._method, self._workers = problem.begin(seed), method, workers
+        budget = problem.budget(trials)
+        self._budget, self._at_most = budget.passes(shared=method.shared), budget.at_most
         self._charged = self._done = 0  # passes handed out, and trained
         self._running: list[_Run] = []
         self._now = self._warm_at = 0.0
-        self._members: list[OperatingPoint] = []
-        self.history: list[Moment] = []
-        self.trials = self.pruned = 0
-        self._ladder = Ladder(maximise=(True, False), logarithmic=(False, True), reduction_factor=REDUCTION_FACTOR)
+        self._left: list[Left] = []
         self._paused: dict[int, _Trial] = {}
+        self._begun = self._pruned = self._order = 0
         self._seed = seed
 
-    def run(self) -> list[Moment]:
+    def run(self) -> Trace:
         with tempfile.TemporaryDirectory() as folder:
-            self._asker: Asker = self._method.asker(self._seed, Path(folder))
+            self._asker: Asker = self._method.asker(self._problem, self._seed, Path(folder))
+            self._stopping: Stopping = self._method.stopping(self._problem, self._asker)
             while True:
-                while len(self._running) < WORKERS and (trial := self._next()) is not None:
+                while len(self._running) < self._workers and (trial := self._next()) is not None:
                     self._train(trial)
                 if not self._running:
-                    return self.history
+                    return Trace(left=self._left, trials=self._begun, pruned=self._pruned)
                 run = heapq.heappop(self._running)
                 self._now = run.until
                 self._done += run.passes
@@ -80,87 +129,86 @@ class Sweep:
 
     @property
     def _asking(self) -> bool:
-        return self._charged < self._budget
+        return self._charged < self._budget and (self._at_most is None or self._begun < self._at_most)
 
     def _next(self) -> _Trial | None:
-        number = self._ladder.next_promotion(asking=self._asking)
+        number = self._stopping.next_promotion(asking=self._asking)
         if number is not None:
-            self._ladder.promote(number)
+            self._stopping.promote(number)
             trial = self._paused.pop(number)
-            if trial.joint == JOINT:
-                self._publish(trial)
+            self._publish(trial)
             return trial
-        if self._asking:
-            number, params = self._asker.ask()
-            self.trials += 1
-            self._ladder.begin(number)
-            return _Trial(number=number, params=params, left=list(RUNGS) if self._method.stopping else [])
-        for number in self._ladder.to_prune(asking=False):
-            self._ladder.end(number, "PRUNED")
-            self._asker.tell(number, None)
-            del self._paused[number]
-            self.pruned += 1
+        if self._asking and (asked := self._asker.ask()) is not None:
+            course = self._problem.course(asked.params)
+            self._begun += 1
+            self._stopping.begin(asked.number)
+            return _Trial(
+                number=asked.number, params=asked.params, course=course, halts=list(self._stopping.halts(course))
+            )
+        if not self._asking:
+            for number in self._stopping.to_prune(asking=False):
+                self._stop(self._paused.pop(number))
         return None
 
     def _train(self, trial: _Trial) -> None:
-        """Until the trial's next halt."""
-        wait = 0.0
-        passes = sum(self._way(trial))
-        if trial.joint == 0:
+        """Until the trial's next halt, or its end."""
+        course, wait = trial.course, 0.0
+        goal = (trial.halts[0].epochs or course.epochs) if trial.halts else course.epochs
+        passes = (goal - trial.epochs) * course.epoch_passes + (0 if trial.halts else course.finish)
+        if trial.epochs == 0:
             if not self._method.shared:
-                passes += PASSES["warmup"]
+                passes += course.shared
             elif self._charged == 0:
-                passes, self._warm_at = passes + PASSES["warmup"], self._now + PASSES["warmup"]
+                passes, self._warm_at = passes + course.shared, self._now + course.shared
             else:
                 wait = max(0.0, self._warm_at - self._now)
         self._charged += passes
-        heapq.heappush(self._running, _Run(until=self._now + wait + passes, trial=trial, passes=passes))
-
-    def _way(self, trial: _Trial) -> Iterator[int]:
-        """Passes of each stage up to the next rung, or to the end."""
-        goal = (trial.left[0].epochs or JOINT) if trial.left else JOINT
-        yield (goal - trial.joint) * PASSES["joint"] // JOINT
-        if not trial.left:
-            yield PASSES["finetune"]
+        self._order += 1
+        heapq.heappush(
+            self._running, _Run(until=self._now + wait + passes, order=self._order, trial=trial, passes=passes)
+        )
 
     # --- what it leaves -----------------------------------------------------------------------------------------------
 
     def _goes_on(self, trial: _Trial) -> bool:
-        """A trial has come to its next rung, or to its end. Whether it keeps its place."""
-        if not trial.left:
-            if trial.joint < JOINT:
-                trial.joint = JOINT
-                self._publish(trial)
-            end = self._problem.stand(trial.params, joint=JOINT, finetune=FINETUNE)
-            self._add(end.points)
-            self._ladder.end(trial.number, "COMPLETE")
-            self._asker.tell(trial.number, end.values)
+        """A trial has come to its next halt, or to its end. Whether it keeps its place."""
+        course = trial.course
+        if not trial.halts:
+            trial.epochs = course.epochs
+            self._publish(trial)
+            self._leave(Left(time=self._now, passes=self._passes, course=course, end=True))
+            self._stopping.end(trial.number, "COMPLETE")
+            epochs = range(1, course.epochs + 1) if self._asker.learns_points else ()
+            stands = [*(course.at(epoch) for epoch in epochs), course.end()]
+            points = [point for stand in stands for point in stand.points]
+            self._asker.tell(trial.number, Told(values=stands[-1].values, points=points))
             return False
-        rung = trial.left.pop(0)
-        trial.joint = rung.epochs or JOINT
-        now = self._problem.stand(trial.params, joint=trial.joint)
-        before = self._problem.stand(trial.params, joint=trial.joint - 1)
-        change = max(abs(now.rates[name] - before.rates[name]) for name in now.rates)
-        standing = self._ladder.arrive(
-            trial.number, rung, now.values, settled=rung.epochs is None or change <= SETTLED
-        )
-        if standing == "passed":
-            return True
-        self._paused[trial.number] = trial
-        return False
+        rung = trial.halts.pop(0)
+        trial.epochs = rung.epochs or course.epochs
+        standing = self._stopping.arrive(trial.number, rung, course, trial.epochs)
+        if standing == "stopped":
+            self._stop(trial)
+        elif standing == "paused":
+            self._paused[trial.number] = trial
+        return standing in ("passed", "promoted")
+
+    def _stop(self, trial: _Trial) -> None:
+        self._leave(Left(time=self._now, passes=self._passes, course=trial.course, stopped=True, last=trial.epochs))
+        self._stopping.end(trial.number, "PRUNED")
+        self._asker.tell(trial.number, None)
+        self._pruned += 1
 
     def _publish(self, trial: _Trial) -> None:
-        """The joint stage is whole: its epochs are candidates."""
-        if self._method.epochs:
-            for epoch in range(1, JOINT + 1):
-                self._add(self._problem.stand(trial.params, joint=epoch).points, quiet=epoch < JOINT)
+        """Once the epochs are all trained, their checkpoints are candidates."""
+        course = trial.course
+        if trial.epochs == course.epochs and trial.published < course.epochs and course.epochs > 1:
+            self._leave(
+                Left(time=self._now, passes=self._passes, course=course, first=trial.published + 1, last=course.epochs)
+            )
+            trial.published = course.epochs
 
-    def _add(self, points: tuple[OperatingPoint, ...], *, quiet: bool = False) -> None:
-        kept = points if self._method.thresholds else points[:1]
-        self._members = front([*self._members, *kept])
-        if not quiet:
-            volume = self._problem.hypervolume(self._members)
-            self.history.append(Moment(time=self._now, passes=self._passes, hypervolume=volume))
+    def _leave(self, left: Left) -> None:
+        self._left.append(left)
 
     @property
     def _passes(self) -> int:

@@ -1,108 +1,97 @@
-"""Who proposes trials, how far each is trained, and which points it leaves. One dictionary of names.
-
-``ours`` asks the study that a sweep asks, with its sampler and its early stopping; the competitors are raw Optuna, as
-``Ray Tune + OptunaSearch`` uses it: each trial trained from its first stage to its end, one point a trial.
-"""
+"""Every method by name: a competitor, alone or with what this program adds to it; this program, whole or with a part left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import numpy as np
-import optuna
+from benchmarks.search_efficiency.askers import by_botorch, by_pymoo, by_syne_tune, raw_optuna, study
+from benchmarks.search_efficiency.askers.random import Random
+from benchmarks.search_efficiency.problem import Problem
+from benchmarks.search_efficiency.roles import Method
 
-from benchmarks.search_efficiency.problem import OBJECTIVES, SEARCH
-from explorer.search.book import StudyBook
-from explorer.search.distributions import to_distributions
-from explorer.search.search import Search
-from explorer.spec.dimension import Value
-from explorer.spec.draws import random_point
-
-Params = Mapping[str, Value]
-
-
-class Asker(Protocol):
-    """Proposes trials and is told how they ended: values, or None for a trial that was stopped early."""
-
-    def ask(self) -> tuple[int, Params]: ...
-
-    def tell(self, number: int, values: tuple[float, float] | None) -> None: ...
+OURS, PLAIN = "ours", "tune_optuna"
+HALVING = "ours+early_stopping"
+INSTALL = "pip install -c constraints.txt -e '.[bench]'"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
-    """``thresholds``: each checkpoint leaves a point a budget, not only that of its default setting. ``epochs``: each epoch of the
-    joint stage is a checkpoint. ``shared``: the warm-up is trained once. ``stopping``: rungs."""
+class Peer:
+    """``needs``: a package of the extra ``bench``; ``stops``: it needs a problem whose trials can be halted."""
 
-    asker: Callable[[int, Path], Asker]
-    shared: bool = False
-    thresholds: bool = False
-    epochs: bool = False
-    stopping: bool = False
+    method: Method
+    needs: str | None = None
+    stops: bool = False
 
 
-class Study:
-    """The study of a sweep, as this program keeps it."""
-
-    def __init__(self, seed: int, folder: Path, sampler: str = "tpe") -> None:
-        search = Search(name="benchmark", search=SEARCH, objectives=OBJECTIVES, sampler=sampler, seed=seed)
-        self.book = StudyBook(folder / "study.journal", search)
-
-    def ask(self) -> tuple[int, Params]:
-        asked = self.book.ask()
-        assert asked is not None
-        return asked.number, asked.params
-
-    def tell(self, number: int, values: tuple[float, float] | None) -> None:
-        state = "PRUNED" if values is None else "COMPLETE"
-        self.book.tell(number, dict(zip(OBJECTIVES, values or (), strict=False)), state)
-
-
-class RawOptuna:
-    """``study.ask`` and ``study.tell`` with Optuna's own sampler."""
-
-    def __init__(self, seed: int, folder: Path) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        directions = ["maximize" if way == "max" else "minimize" for way in OBJECTIVES.values()]
-        self._study = optuna.create_study(directions=directions, sampler=optuna.samplers.TPESampler(seed=seed))
-
-    def ask(self) -> tuple[int, Params]:
-        trial = self._study.ask(to_distributions(SEARCH))
-        return trial.number, trial.params
-
-    def tell(self, number: int, values: tuple[float, float] | None) -> None:
-        assert values is not None
-        self._study.tell(number, list(values))
-
-
-class Random:
-    """Independent draws."""
-
-    def __init__(self, seed: int, folder: Path) -> None:
-        self._seed, self._number = seed, -1
-
-    def ask(self) -> tuple[int, Params]:
-        self._number += 1
-        draw = int(np.random.SeedSequence([self._seed, 77]).generate_state(1)[0])
-        return self._number, random_point(SEARCH, (draw, self._number))
-
-    def tell(self, number: int, values: tuple[float, float] | None) -> None:
-        """Nothing is learnt."""
-
-
-OURS = "ours"
-# What ray.tune.Tuner with OptunaSearch does; then with what this program adds, one thing after the other; then ours.
-METHODS: dict[str, Method] = {
-    "random": Method(asker=Random),
-    "tune_optuna": Method(asker=RawOptuna),
-    "random+thresholds": Method(asker=Random, thresholds=True),
-    "tune_optuna+thresholds": Method(asker=RawOptuna, thresholds=True),
-    OURS: Method(asker=Study, shared=True, thresholds=True, epochs=True),
-    "ours+early_stopping": Method(asker=Study, shared=True, thresholds=True, epochs=True, stopping=True),
-    "ours-epochs": Method(asker=Study, shared=True, thresholds=True),
-    "ours-thresholds": Method(asker=Study, shared=True, epochs=True),
-    "ours-sharing": Method(asker=Study, thresholds=True, epochs=True),
+# tune_optuna: what ray.tune.Tuner with OptunaSearch does: each trial trained from its first stage to its end, one point a trial.
+PEERS: Mapping[str, Peer] = {
+    "random": Peer(method=Method(asker=Random)),
+    PLAIN: Peer(method=Method(asker=raw_optuna.tpe)),
+    "optuna_nsga2": Peer(method=Method(asker=raw_optuna.nsga2)),
+    "optuna_gp": Peer(method=Method(asker=raw_optuna.gp)),
+    "botorch_qlognehvi": Peer(method=Method(asker=by_botorch.QLogNEHVI), needs="botorch"),
+    "pymoo_nsga2": Peer(method=Method(asker=by_pymoo.PymooNSGA2), needs="pymoo"),
+    "syne_tune_moasha": Peer(
+        method=Method(asker=by_syne_tune.MoAsha, stopping=by_syne_tune.itself, partial=True),
+        needs="syne_tune",
+        stops=True,
+    ),
 }
+_WHOLE = Method(asker=study.conditioned, shared=True, thresholds=True, epochs=True)
+OWN: Mapping[str, Peer] = {
+    OURS: Peer(method=_WHOLE),
+    HALVING: Peer(method=replace(_WHOLE, stopping=study.halving), stops=True),
+    "ours+gp": Peer(method=replace(_WHOLE, asker=study.by_gp)),
+    "ours-conditioned": Peer(method=replace(_WHOLE, asker=study.independent)),
+    "ours-epochs": Peer(method=replace(_WHOLE, epochs=False)),
+    "ours-thresholds": Peer(method=replace(_WHOLE, thresholds=False)),
+    "ours-sharing": Peer(method=replace(_WHOLE, shared=False)),
+}
+SHARING = (PLAIN, "syne_tune_moasha")  # shown with it; who trains every trial to its end gains by it what PLAIN does
+GIVEN = ("", "+thresholds", "+sharing", "+thresholds+sharing")  # to a competitor
+
+
+def names(problem: Problem, *, given: tuple[str, ...]) -> list[str]:
+    """All methods that make sense on a problem, whether their packages are installed or not."""
+    halting = bool(problem.rungs)
+    peers = [
+        f"{name}{more}"
+        for more in given
+        for name, peer in PEERS.items()
+        if (halting or not peer.stops) and ("sharing" not in more or name in SHARING)
+    ]
+    if given == ("",):  # a test function: no thresholds, nothing shared
+        return [*peers, OURS, "ours+gp", *([HALVING] if halting else [])]
+    own = [name for name in OWN if name != "ours-conditioned" or problem.conditioning is not None]
+    return [*peers, *own]
+
+
+def missing(name: str) -> str | None:
+    """The package that a method lacks here."""
+    needs = _peer(name).needs
+    return needs if needs is not None and importlib.util.find_spec(needs) is None else None
+
+
+def method(name: str, problem: Problem) -> Method:
+    """The method of this name. Raises ``KeyError``."""
+    if name in OWN:
+        return OWN[name].method
+    base, *given = name.split("+")
+    thresholds = "thresholds" in given
+    return replace(
+        PEERS[base].method,
+        thresholds=thresholds,
+        shared="sharing" in given,
+        epochs=thresholds and problem.epochs_for_competitors,
+    )
+
+
+def known(name: str) -> bool:
+    base = name.split("+")[0]
+    return name in OWN or (base in PEERS and name[len(base) :] in GIVEN)
+
+
+def _peer(name: str) -> Peer:
+    return OWN[name] if name in OWN else PEERS[name.split("+")[0]]
