@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 LEAST_CLASSES = 2
 COMMENTS = 34  # the column at which the template's comments begin
 TEMPLATE = Path(__file__).with_name("init_template.yaml")
-# Price of a modality's use: from hardly any to so high that it is all but never used, at the size of preset tiny.
-RANGES: Mapping[str, str] = {"rgb": "[0.05, 4]", "audio": "[0.02, 2]"}
-DRAWS: Mapping[str, str] = {"rgb": "[0.5, 64]", "audio": "[0.125, 16]"}  # of a conditioned trial: search_spaces/adamml_small.yaml
+# Price of a modality's use: from hardly any to so high that it is all but never used, at the size of preset tiny
+# (docs/results/conditioned-front.md).
+RANGES: Mapping[str, str] = {"rgb": "[0.5, 64]", "audio": "[0.125, 16]"}
 MEANINGS: Mapping[str, str] = {"rgb": "the picture of a segment", "audio": "its sound"}
 
 
@@ -155,7 +155,6 @@ def _yaml(label: str, manifest: Path, modalities: Sequence[str], imported: Impor
         manifest_line=_padded(f"  manifest: {manifest.name}"),
         modalities_line=_padded(f"  modalities: [{', '.join(modalities)}]"),
         ranges="\n".join(ranges),
-        draws=f"  draws: {{{', '.join(f'{m}: {DRAWS[m]}' for m in modalities)}}}",
         videos=len(imported.videos),
         classes=len(imported.classes),
         source=source,

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,34 @@ REAL_PROCESSES = ("ray", "server", "kills")
 CLIPS = 36
 CLIP_SECONDS = 4.0
 
+# Files that share what is made once a process and takes long; side by side, two processes would make it twice.
+TOUR = (
+    "tests/cli/test_init.py",
+    "tests/docs/test_docs.py",
+    "tests/report/test_page_parts.py",
+    "tests/test_end_to_end.py",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(kind) for kind in REAL_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=1))
+    touring = {item.location[0] for item in items if "tour" in getattr(item, "fixturenames", ())}
+    assert touring <= set(TOUR), f"TOUR must name every file that uses the tour, so also {sorted(touring - set(TOUR))}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """File by file (``--dist loadfile``), the files of the tour as if they were one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "tour" if file in TOUR else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

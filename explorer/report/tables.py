@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +18,7 @@ from trainables.contract import Convention
 
 KNOBS_FROM_COLUMNS = 110  # narrower terminals show neither knobs nor parameters: --json and --html have all
 PARAMETERS_FROM_COLUMNS = 140
+BETWEEN = 2  # characters between columns
 MOST_RATES = 6  # columns of rates: of systems that decide at more places, means are shown
 
 
@@ -26,25 +29,54 @@ def front_table(front: Front, *, width: int = 100) -> Table:
     rates = rate_columns(_names(p.val.rates for p in rows))
     knobs = _names(p.point.knobs for p in rows) if width >= KNOBS_FROM_COLUMNS else []
     parameters = _names(p.parameters for p in rows) if width >= PARAMETERS_FROM_COLUMNS else []
-    title, below = Text(f"Front of {front.name}"), Text(caption(front))
-    table = Table(
-        title=title, caption=below, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
     repeats = [None if p.name else front.repeats(p) for p in rows]
-    repeated = ["further seeds"] if any(repeats) else []
-    table.add_column("point", min_width=max((len(p.name or p.point_id) for p in rows), default=0))
-    for header in ("trial", METRIC, *repeated, "GFLOPs", "of all-on", *(f"{r} %" for r in rates), *knobs, *parameters):
-        table.add_column(Text(header), justify="right", no_wrap=header in (METRIC, *repeated))
-    for index, point in enumerate(rows):
-        cells = [point.name or point.point_id, _short(point.trial), _accuracy(point.val)]
-        cells += [_seeds(repeats[index])] * len(repeated)
-        cells += [_short(point.val.gflops[front.convention]), _share(front, point)]
-        cells += [_rate(point.val, names) for names in rates.values()]
-        cells += [_short(point.point.knobs.get(k)) for k in knobs]
-        cells += [_short(point.parameters.get(p)) for p in parameters]
+    always = {
+        "point": [point.name or point.point_id for point in rows],
+        "trial": [_short(point.trial) for point in rows],
+        METRIC: [_accuracy(point.val) for point in rows],
+        **({"further seeds": [_seeds(found) for found in repeats]} if any(repeats) else {}),
+        "GFLOPs": [_short(point.val.gflops[front.convention]) for point in rows],
+        "of all-on": [_share(front, point) for point in rows],
+    }
+    further = {
+        **{f"{name} %": [_rate(point.val, sites) for point in rows] for name, sites in rates.items()},
+        **{knob: [_short(point.point.knobs.get(knob)) for point in rows] for knob in knobs},
+        **{name: [_short(point.parameters.get(name)) for point in rows] for name in parameters},
+    }
+    shown = always | dict(_first_that_fit(further, width - sum(map(_width, always.items()))))
+    below = caption(front)
+    if left_out := [name for name in further if name not in shown]:
+        below += f"\nnot shown for want of width: {', '.join(left_out)}; a wider terminal, --json or --html shows them"
+    table = Table(
+        title=Text(f"Front of {front.name}"),
+        caption=Text(below),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for header, cells in shown.items():
+        justify: JustifyMethod = "left" if header == "point" else "right"
+        lines = textwrap.wrap(header, _width((header, cells)) - BETWEEN, break_long_words=False, break_on_hyphens=False)
+        table.add_column(Text("\n".join(lines)), justify=justify, no_wrap=True)
+    for index, (point, cells) in enumerate(zip(rows, zip(*shown.values(), strict=True), strict=True)):
         style = "dark_orange" if point.name else None
         table.add_row(*map(Text, cells), style=style, end_section=index == len(points) - 1)
     return table
+
+
+def _first_that_fit(columns: Mapping[str, Sequence[str]], room: int) -> Iterator[tuple[str, Sequence[str]]]:
+    for column in columns.items():
+        room -= _width(column)
+        if room < 0:
+            return
+        yield column
+
+
+def _width(column: tuple[str, Sequence[str]]) -> int:
+    """Characters that a column takes, with what divides it from the next: its header is broken between words."""
+    header, cells = column
+    return max(map(len, (*header.split(), *cells))) + BETWEEN
 
 
 def rate_columns(names: Sequence[str]) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ class QueueActor:
 
     Ray starts its process anew when it dies. Until the driver has opened it with what it knows, every call waits; and no
     worker is answered before the driver has read what the answer rests on, so what the driver knows is enough. An epoch alone is
-    answered at once (3 ms in place of 11: a short epoch is a tenth of a second), and told again with the next one.
+    answered at once (3.4 ms in place of 11.5: a short epoch is a tenth of a second), and told again with the next one.
     """
 
     def __init__(self, store: str) -> None:

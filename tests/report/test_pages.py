@@ -177,13 +177,21 @@ def test_table_always_says_split_videos_and_convention(planted, width):
     assert "weighted_fusion" in text
 
 
+@pytest.mark.parametrize("width", [60, 70, 80, 120])
+def test_table_breaks_no_cell_and_names_the_columns_that_a_narrow_terminal_has_no_room_for(planted, width):
+    text = text_of(front_table(planted, width=width), 400)
+    assert max(map(len, text.partition("validation videos")[0].splitlines()[:-1])) <= width
+    assert "…" not in text and all(point.point_id in text for point in planted.points)
+    assert ("not shown for want of width: rgb %" in text) == (width == 60)
+
+
 def test_table_of_a_system_that_decides_at_many_places_shows_means_by_kind(planted):
     rates = {f"layer{n}.{kind}": share for n in range(4) for kind, share in (("kept", n / 4), ("reused", 0.1))}
     change = dataclasses.replace
     points = tuple(change(p, point=change(p.point, val=change(p.val, rates=rates))) for p in planted.candidates)
     many = change(planted, candidates=points, baselines=())
     text = " ".join(text_of(front_table(many, width=120), 120).split())
-    assert "mean kept" in text and "mean reused" in text and "layer1" not in text
+    assert "mean mean of kept reused point" in text and "layer1" not in text  # headers are broken between words
     row = text.partition(many.points[0].point_id)[2]
     assert " 38 10 " in row  # mean of 0, .25, .5, .75
 

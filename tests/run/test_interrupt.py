@@ -124,8 +124,10 @@ def test_ctrl_c_once_parks_a_sweep_twice_ends_it_at_once_and_it_is_finished_afte
     assert len([run for run in runs if "trial_id" in run.data.tags]) == 3
 
 
+# These tests may themselves run under nohup, and what is ignored is inherited.
 _ON_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
