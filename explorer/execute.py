@@ -9,9 +9,10 @@ from pathlib import Path
 
 from explorer.fronts import OperatingPoint, front, operating_points
 from explorer.store import Store
-from trainables.contract import CONVENTIONS, CostTable, StageJob
+from trainables.contract import CONVENTIONS, PREVIEW, PREVIEW_STAGES, CostTable, StageJob
 from trainables.kit.engine.files import epoch_folder, write_json
 from trainables.kit.engine.keys import find_stage
+from trainables.kit.engine.preview import run_preview
 from trainables.kit.engine.ranks import Ranks
 from trainables.kit.engine.train import EpochReport, read_replay, replay_epoch, run_stage
 from trainables.systems import load_system
@@ -40,6 +41,14 @@ def execute(
         return
     work = store.work(job.key)
     parents = {name: store.path(key) for name, key in job.parents.items()}
+    if job.stage in PREVIEW_STAGES:
+        result = run_preview(job, work=work, parents=parents, cache=cache, ranks=ranks)
+        if ranks.first:
+            if job.stage == PREVIEW:
+                _Candidates(job, result).write_untested()
+            store.publish(job.key, result)
+            shutil.rmtree(work, ignore_errors=True)
+        return
 
     def kept(report: EpochReport) -> bool:
         store.keep(job.key)
@@ -97,6 +106,10 @@ class _Candidates:
         if not self._file.exists():
             tested = self._points | {epoch: self._measured(epoch, test=True) for epoch in self._kept}
             write_json(self._file, [point.to_dict() for epoch in self.epochs for point in tested[epoch]])
+
+    def write_untested(self) -> None:
+        """Every candidate's points, on validation alone: of what reaches no front."""
+        write_json(self._file, [p.to_dict() for epoch in self.epochs for p in self._measured(epoch, test=False)])
 
     def drop_weights(self) -> None:
         """Delete the weights of epochs without a test measurement."""

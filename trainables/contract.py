@@ -32,6 +32,7 @@ Json = Any  # what json.dumps takes: None, bool, int, float, str, list, dict wit
 Convention = Literal["paper", "full"]
 CONVENTIONS: tuple[Convention, ...] = ("paper", "full")
 LATER: Mapping[str, Json] = {"later": True}  # of a field that came after keys were in use: see Optimiser
+PREVIEW_STAGES = PREVIEW_TABLE, PREVIEW = "preview.table", "preview"  # see System.preview_stages
 POLICY_MODES = ("policy", "sampled")  # decision modes in which the policy runs, and is charged
 
 
@@ -575,6 +576,32 @@ class System(abc.ABC):
         """What ideal and blind selections would reach: rule -> settings, scored. ``table`` is of mode ``headroom_mode``.
 
         ``oracle`` is among the rules, and its first setting computes nothing but what decides.
+        """
+        raise NotImplementedError
+
+    def preview_stages(self, config: Any) -> tuple[Stage, ...]:
+        """How a configuration can be tried at table speed before its stages are trained: two stages, or none.
+
+        ``PREVIEW_TABLE`` comes after the last stage that does not depend on what a preview tells apart, and keeps what it gives
+        (:meth:`preview_table`). ``PREVIEW`` comes after it: :meth:`preview`. Both depend on all that can change their result,
+        as other stages do; neither counts as a pass over the training videos, and their points reach no front.
+        """
+        return ()
+
+    def preview_table(
+        self, model: nn.Module, config: Any, data: Data, *, seed: int, share: Share
+    ) -> Mapping[str, np.ndarray]:
+        """What previews are trained on and measured on, from one inference pass over the training and the validation videos.
+
+        ``model`` holds the weights of the stage before. Each rank computes its share; every rank gets all of it.
+        """
+        raise NotImplementedError
+
+    def preview(self, config: Any, table: Mapping[str, np.ndarray], *, seed: int) -> Replay:
+        """Train what ``config`` decides with on ``table`` alone; its replay table on validation. Same seed, same result.
+
+        Raises:
+            StageFailed: a loss is not finite.
         """
         raise NotImplementedError
 

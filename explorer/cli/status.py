@@ -75,6 +75,13 @@ def _details(status: SweepStatus) -> list[str]:
         lines.append(f"its driver ({status.where}) was killed, last seen {_clock(status.updated)}")
     if status.state in ("killed", "interrupted", "failed"):
         lines.append(f"go on with: explorer resume {status.folder}")
+    if status.previews is not None:
+        agreed = status.previews["agreement"]
+        tau = ", ".join(f"{metric} {value:.2f}" for metric, value in agreed["tau"].items()) or "not known yet"
+        used = "they choose" if agreed["trusted"] else "they do not predict here and choose nothing"
+        lines.append(
+            f"{status.previews['made']} proposals previewed; {used}; Kendall's tau over {agreed['trials']} finished trials: {tau}"
+        )
     for error in status.errors:
         values = ", ".join(f"{name}={value}" for name, value in error.parameters.items())
         lines.append(f"trial {error.trial} failed: {error.error}\n    with {values or 'nothing searched'}")

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     STAGE_FAILED = "stage_failed"  # error, trace: it will not be tried again
     STAGE_CANCELLED = "stage_cancelled"  # nobody waits for it any more
 
+    # candidates: previewed for it, failed: how many of them, agreement: {trials, tau, low, trusted} (explorer/search/previews.py)
+    TRIAL_PREVIEWED = "trial_previewed"
     TRIAL_STARTED = "trial_started"  # params, chain: {stage: key}
     TRIAL_FINISHED = "trial_finished"  # params, chain, values: {objective: float}
     TRIAL_FAILED = "trial_failed"  # params, chain, error

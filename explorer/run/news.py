@@ -57,6 +57,8 @@ def news(event: Event) -> str | None:
             return f"stage {event.stage} is tried again (attempt {data['attempts']} failed: {_line(data['error'])})"
         case Kind.STAGE_FAILED:
             return f"stage {event.stage} failed: {_line(data['error'])}"
+        case Kind.TRIAL_PREVIEWED:
+            return _previewed(event)
         case Kind.TRIAL_FINISHED:
             return f"trial {event.trial} finished: {_values(data['values'])}"
         case Kind.TRIAL_FAILED:
@@ -84,6 +86,16 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _previewed(event: Event) -> str:
+    data, agreed = event.data, event.data["agreement"]
+    tau = ", ".join(f"{metric} {value:.2f}" for metric, value in agreed["tau"].items())
+    over = f"; Kendall's tau over {agreed['trials']} finished trials: {tau}" if agreed["trials"] > 1 else ""
+    failed = f" ({data['failed']} failed)" if data["failed"] else ""
+    if not agreed["trusted"]:
+        return f"trial {event.trial}: previews do not predict here and choose nothing{over}"
+    return f"trial {event.trial}: the best of {data['candidates']} previewed proposals{failed}{over}"
 
 
 def _values(values: Mapping[str, float]) -> str:

@@ -7,14 +7,15 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.records import STUDY_FILE
 from explorer.run.progress import PROGRESS_FILE
-from explorer.search.reader import read_study
+from explorer.search.book import PREVIEW
+from explorer.search.reader import TrialRecord, read_study
 
 if TYPE_CHECKING:
     from explorer.browse import Front
@@ -50,7 +51,8 @@ class SweepStatus:
 
     ``trials``: number by state (waiting, running, paused, complete, pruned, failed). ``hypervolume`` and ``best`` None = nothing
     measured; ``best`` is the most accurate point of the front on validation. ``host``, ``pid``, ``updated``: of the process that
-    ran it last, and when it last wrote; ``job``: the Ray job it ran as.
+    ran it last, and when it last wrote; ``job``: the Ray job it ran as. ``previews``: ``made`` for how many proposals, and their
+    ``agreement`` with the trials that were finished when the last one was chosen (explorer/search/previews.py); None without.
     """
 
     name: str
@@ -70,6 +72,7 @@ class SweepStatus:
     pid: int | None = None
     updated: float | None = None
     job: Mapping[str, str] | None = None
+    previews: Mapping[str, Any] | None = None
 
     @property
     def where(self) -> str:
@@ -94,6 +97,7 @@ class SweepStatus:
             "errors": [asdict(error) for error in self.errors],
             "driver": {"host": self.host, "pid": self.pid, "updated": self.updated},
             "job": None if self.job is None else dict(self.job),
+            "previews": None if self.previews is None else dict(self.previews),
         }
 
 
@@ -131,7 +135,15 @@ def sweep_status(folder: Path) -> SweepStatus:
         pid=progress.get("pid"),
         updated=progress.get("updated"),
         job=_read(folder / JOB_FILE) or None,
+        previews=_previews(trials),
     )
+
+
+def _previews(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    chosen = [trial.attrs[PREVIEW] for trial in trials if PREVIEW in trial.attrs]
+    if not chosen:
+        return None
+    return {"made": sum(note["candidates"] for note in chosen), "agreement": chosen[-1]["agreement"]}
 
 
 def _best(front: Front) -> BestPoint | None:

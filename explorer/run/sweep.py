@@ -37,7 +37,7 @@ from explorer.search.reader import read_study
 from explorer.spec.plan import baseline_chains
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
-from trainables.contract import StageJob
+from trainables.contract import PREVIEW_STAGES, StageJob
 from trainables.kit.engine.files import write_json, write_whole
 
 if TYPE_CHECKING:
@@ -180,11 +180,17 @@ class _Sweep:
         groups.grow_to(count)  # they take seconds to come up; the rest goes on meanwhile
         self._note(Kind.SWEEP_STARTED, self._plan(count))
         self._submit_chains()
+        from explorer.run.previews import rung_zero
         from explorer.run.tuning import SweepSearcher, TrialEvents, Tuning, quieten
 
         quieten(count)
         searcher = SweepSearcher(
-            self._book, limit=count, chain_of=self._ledger.chain_of, is_spent=self._is_spent, ladder=self._ladder
+            self._book,
+            limit=count,
+            chain_of=self._ledger.chain_of,
+            is_spent=self._is_spent,
+            ladder=self._ladder,
+            rung0=rung_zero(self._space, self._queue),
         )
         tuning = Tuning(
             self._space, self._queue, searcher, TrialEvents(self._queue, searcher, self._ledger.chain_of), scratch
@@ -278,7 +284,9 @@ class _Sweep:
             if event.kind in _ONCE:
                 self._told.add(once)
             self._attend(event)
-            for observer in list(self._observers):
+            # There are very many previews; TRIAL_PREVIEWED says what came of them.
+            listening = [self._recovery] if event.stage in PREVIEW_STAGES else list(self._observers)
+            for observer in listening:
                 try:
                     observer.on_event(event)
                 except Exception:

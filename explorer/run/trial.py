@@ -36,7 +36,7 @@ def run_trial(config: Mapping[str, Any], *, space: SearchSpace, queue: Any) -> N
         for rung in trial_rungs(space, config["params"]):
             tune.report(_at_rung(space, jobs, rung, queue, config["number"]))
         result: dict[str, Any] = {**_measured(space, jobs, queue, config["number"]), TRIAL_STATE: "COMPLETE"}
-        if space.conditioning() is not None:
+        if space.conditioning() is not None or space.preview is not None:
             result[TRIAL_ATTRS] = json.dumps({REACHED: reached(space, jobs)})
     except Exception as error:
         message = str(error) if isinstance(error, StageFailed) else f"{type(error).__name__}: {error}"

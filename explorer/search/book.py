@@ -7,6 +7,7 @@ operation; whoever opens it to write holds a lock, and whatever a killed writer 
 from __future__ import annotations
 
 import collections
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,9 +33,12 @@ Ended = Literal["COMPLETE", "PRUNED", "FAIL"]
 
 # User attributes of a trial.
 CHAIN = "chain"  # {stage: key}
-KNEW = "knew"  # {"trials": how many there were when it was asked, "running": which of them had not ended}
+# {"trials": how many there were when it was asked, "running": which of them had not ended}; where it was one of several
+# proposals, "drawn": of how many, "index": which
+KNEW = "knew"
 REASON = "reason"  # why it failed, or was pruned
-REACHED = "reached"  # its own front, for ``focus``
+REACHED = "reached"  # its own front, for ``focus`` and to judge previews
+PREVIEW = "preview"  # what its preview reached, and which of how many proposals it was (explorer/search/rung0.py)
 RUNGS = "rungs"  # {rung: {"values", "standing": paused, promoted or passed, "passes"}}, in the order in which it came there
 # User attributes of the study.
 IDENTITY = "identity"
@@ -53,6 +57,29 @@ class Asked:
 
     number: int
     params: Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Proposals of which one becomes trial ``number``, and what they know.
+
+    ``complete``: trials; ``begun``: number and parameters of each that runs or has not failed. ``knew``: see ``KNEW``.
+    """
+
+    number: int
+    candidates: tuple[Proposal, ...]
+    complete: tuple[FrozenTrial, ...]
+    begun: tuple[tuple[int, Params], ...]
+    knew: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """That trial is the proposal ``index`` of ``round``. ``note``: for ``PREVIEW``."""
+
+    round: Round
+    index: int
+    note: Mapping[str, Any] | None = None
 
 
 class StudyBook:
@@ -108,12 +135,14 @@ class StudyBook:
 
     # --- ask ----------------------------------------------------------------------------------------------------------
 
-    def ask(self, chain_of: Callable[[Params], Mapping[str, str]] | None = None) -> Asked | None:
+    def ask(
+        self, chain_of: Callable[[Params], Mapping[str, str]] | None = None, chosen: Chosen | None = None
+    ) -> Asked | None:
         """The next trial, or None where the budget is used up or the search holds no other point (or :attr:`must_wait`).
 
         Trials that a process left unfinished come first, then queued points. ``chain_of`` gives the stage keys that are
         written beside the trial; a point that it refuses with a ``UserError`` becomes a failed trial, and the next one is
-        asked for.
+        asked for. ``chosen``: of :meth:`draw`, which nothing may have been asked since.
         """
         while not self.budget_is_used_up() and not self.must_wait:
             trials = self._all()
@@ -122,10 +151,10 @@ class StudyBook:
             elif any(trial.state == TrialState.WAITING for trial in trials):
                 asked = self._ask_queued()
             else:
-                new = self._ask_sampler(trials)
-                if new is None:
+                chosen = chosen or self._only(trials)
+                if chosen is None:
                     return None
-                asked = new
+                asked, chosen = self._begin(chosen), None
             if chain_of is None:
                 return asked
             try:
@@ -164,26 +193,54 @@ class StudyBook:
         queued = self._study.ask(self._distributions)
         return Asked(number=queued.number, params={path: queued.params[path] for path in self.search.search})
 
-    def _ask_sampler(self, trials: Sequence[FrozenTrial]) -> Asked | None:
+    def draw(self, count: int) -> Round | None:
+        """``count`` proposals for the next trial (fewer where the search holds no more); None where :meth:`ask` asks no sampler."""
+        trials = self._all()
+        queued = self._unfinished or any(trial.state == TrialState.WAITING for trial in trials)
+        if queued or self.must_wait or self.budget_is_used_up():
+            return None
         running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
         first = self.search.known_to(len(trials))
         if first is not None:
             running = [trial.number for trial in trials[first:]]
         known = self._known(trials, running=running)
-        proposal = self._new_point(known, trials)
-        if proposal is None:
+        candidates = tuple(itertools.islice(self._new_points(known, trials, count), count))
+        if not candidates:
             return None
+        seen = [trial for trial in known.trials if trial.number >= 0]
+        return Round(
+            number=known.number,
+            candidates=candidates,
+            complete=tuple(trial for trial in seen if trial.state == TrialState.COMPLETE),
+            begun=tuple(
+                (trial.number, queued_params(trial))
+                for trial in trials
+                if trial.number in running or trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            ),
+            knew={"trials": len(trials), "running": running} | ({"drawn": count} if count > 1 else {}),
+        )
+
+    def _only(self, trials: Sequence[FrozenTrial]) -> Chosen | None:
+        drawn = self.draw(1)
+        return None if drawn is None else Chosen(round=drawn, index=0)
+
+    def _begin(self, chosen: Chosen) -> Asked:
+        drawn = chosen.round
+        proposal = drawn.candidates[chosen.index]
         # One line in the journal: a process that is killed leaves the whole trial or none of it.
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
             distributions=self._distributions,
-            user_attrs={KNEW: {"trials": len(trials), "running": running}},
+            user_attrs={
+                KNEW: {**drawn.knew, **({"index": chosen.index} if chosen.index else {})},
+                **({} if chosen.note is None else {PREVIEW: dict(chosen.note)}),
+            },
             system_attrs=dict(proposal.system_attrs),
         )
         trial_id = self._storage.create_new_trial(self._id, template_trial=template)
         number = self._storage.get_trial(trial_id).number
-        assert number == known.number, f"the study has two writers: expected trial {known.number}, got {number}"
+        assert number == drawn.number, f"the study has two writers: expected trial {drawn.number}, got {number}"
         return Asked(number=number, params=proposal.params)
 
     def ask_again(self, number: int) -> Params | None:
@@ -196,9 +253,9 @@ class StudyBook:
         if knew is None:
             return None
         before = trials[: knew["trials"]]
-        proposal = self._new_point(self._known(before, running=knew["running"]), before)
-        assert proposal is not None
-        return proposal.params
+        known = self._known(before, running=knew["running"])
+        proposals = self._new_points(known, before, knew.get("drawn", 1))
+        return next(itertools.islice(proposals, knew.get("index", 0), None)).params
 
     def budget_is_used_up(self) -> bool:
         """Whether as many trials were begun as the budget allows."""
@@ -228,26 +285,26 @@ class StudyBook:
             number=len(trials),
         )
 
-    def _new_point(self, known: Known, trials: Sequence[FrozenTrial]) -> Proposal | None:
-        """The first proposal that no trial has had; None where every point of the search has been tried."""
+    def _new_points(self, known: Known, trials: Sequence[FrozenTrial], count: int) -> Iterator[Proposal]:
+        """Proposals that no trial has had, no two equal, of which ``count`` are wanted; none where all of the search was tried."""
         tried = {_identity(queued_params(trial)) for trial in trials}
-        if self.search.size is not None and len(tried) >= self.search.size:
-            return None
         complete = [trial for trial in known.trials if trial.state == TrialState.COMPLETE and trial.number >= 0]
         running = [queued_params(trial) for trial in known.trials if trial.state == TrialState.RUNNING]
         settled = self.search.focus(complete, running)
         for focused in (settled, {}) if settled else ({},):
-            for proposal in self._proposals(known):
+            proposals = self._proposals(known, count)
+            while (self.search.size is None or len(tried) < self.search.size) and (proposal := next(proposals, None)):
                 params = self.search.canonical({**proposal.params, **focused})
                 if _identity(params) not in tried:
-                    return replace(proposal, params=params)
-        return None
+                    tried.add(_identity(params))
+                    yield replace(proposal, params=params)
 
-    def _proposals(self, known: Known) -> Iterator[Proposal]:
-        for attempt in range(_ATTEMPTS):
+    def _proposals(self, known: Known, count: int) -> Iterator[Proposal]:
+        attempts = _ATTEMPTS + count - 1
+        for attempt in range(attempts):
             yield self._propose(replace(known, attempt=attempt))
         for attempt in range(_RANDOM_ATTEMPTS):
-            yield propose_random(replace(known, attempt=_ATTEMPTS + attempt))
+            yield propose_random(replace(known, attempt=attempts + attempt))
 
     # --- tell ---------------------------------------------------------------------------------------------------------
 

@@ -113,6 +113,7 @@ def identity(space: SearchSpace) -> dict[str, Any]:
         **({"first_points": list(space.first_points)} if space.first_points else {}),
         **({"warm_start": list(space.warm_start)} if space.warm_start else {}),
         **({"early_stopping": space.early_stopping.model_dump()} if space.early_stopping else {}),
+        **({"preview": space.preview.model_dump()} if space.preview else {}),
         **({"order": f"strict, {space.resources.groups} at a time"} if space.order == "strict" else {}),
         **{f"search.{path}": dimension.raw() for path, dimension in space.search.items()},
         **{path: value_at(space.config, path) for path in leaf_paths(space.config) if path not in files},

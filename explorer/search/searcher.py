@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 
 from explorer.search.book import REASON, Ended, StudyBook
 from explorer.search.ladder import Ladder
+from explorer.search.rung0 import NOT_YET, RungZero
 from explorer.search.search import Params
 
 TRIAL_STATE = "trial_state"  # key of a result: COMPLETE with its full-fidelity values, PRUNED, or FAIL
@@ -27,7 +28,7 @@ class StudySearcher(Searcher):
 
     ``limit``: trials running at a time (paused ones not counted). ``is_spent``: a budget other than the number of
     trials (passes, hours); asked before each suggestion. ``chain_of``: stage keys to be written beside a trial. ``ladder``: of
-    early stopping; while it wants a paused trial to go on, no new one is begun.
+    early stopping; while it wants a paused trial to go on, no new one is begun. ``rung0``: chooses among several proposals.
 
     A trial is COMPLETE only if its last result says so (``TRIAL_STATE``): a trial that a scheduler stops reports
     partial values and is PRUNED, whether or not it had a chance to say anything.
@@ -43,6 +44,7 @@ class StudySearcher(Searcher):
         chain_of: Callable[[Params], Mapping[str, str]] | None = None,
         is_spent: Callable[[], bool] = lambda: False,
         ladder: Ladder | None = None,
+        rung0: RungZero | None = None,
     ) -> None:
         super().__init__()
         assert limit >= 1
@@ -51,6 +53,7 @@ class StudySearcher(Searcher):
         self._chain_of = chain_of
         self._is_spent = is_spent
         self.ladder = ladder
+        self._rung0 = rung0
         self.exhausted = False  # it has said that there will be no further trial
         self._numbers: dict[str, int] = {}  # Tune's trial id -> number, of trials that have not ended
         self._paused: set[str] = set()
@@ -65,7 +68,10 @@ class StudySearcher(Searcher):
             return self._no_more()
         if self.book.must_wait and not self.book.budget_is_used_up():
             return None
-        asked = self.book.ask(self._chain_of)
+        chosen = None if self._rung0 is None else self._rung0.next(self.book)
+        if chosen == NOT_YET:
+            return None
+        asked = self.book.ask(self._chain_of, chosen)
         if asked is None:
             return self._no_more()
         self._numbers[trial_id] = asked.number

@@ -71,6 +71,7 @@ class Checker:
         if config is not None:
             self._baselines(space, system, config)
             self._early_stopping(space, system, config)
+            self._preview(space, system, config)
         return space.model_copy(update={"config": to_jsonable_python(raw)})
 
     def _add(self, place: Sequence[str | int], text: str) -> None:
@@ -109,6 +110,19 @@ class Checker:
                 f"{early.reduction_factor * early.grace_epochs} epochs (reduction_factor x grace_epochs); lower these or "
                 "leave early_stopping out",
             )
+
+    def _preview(self, space: SearchSpace, system: System, config: SystemConfig) -> None:
+        if space.preview is None:
+            return
+        if not system.preview_stages(config):
+            self._add(("preview",), f"preview: system {space.system} has no previews; leave preview out")
+        elif set(space.objectives) != {"accuracy", "gflops"}:
+            self._add(
+                ("preview",),
+                "preview needs both objectives, {accuracy: max, gflops: min}: it chooses by the front of the two",
+            )
+        elif not space.search:
+            self._add(("preview",), "preview chooses among proposals, and nothing is searched; leave preview out")
 
     def _storage(self, space: SearchSpace) -> None:
         scheme, separator, _ = space.storage.partition("://")

@@ -58,6 +58,17 @@ def chain(space: SearchSpace, params: Mapping[str, Value]) -> tuple[StageJob, ..
     )
 
 
+def preview_chain(space: SearchSpace, params: Mapping[str, Value]) -> tuple[StageJob, ...]:
+    """The jobs that a preview of one trial takes: the trial's stages before the table, the table, the preview.
+
+    Raises as :func:`chain`.
+    """
+    system = space.load_system()
+    config = space.configure(params)
+    stages = _with_parents(system.preview_stages(config), system.stages(config))
+    return stage_jobs(system, config, seed=space.seed, ranks=space.resources.workers, stages=stages)
+
+
 def trial_rungs(space: SearchSpace, params: Mapping[str, Value]) -> tuple[Rung, ...]:
     """Where one trial may be stopped early; none where the space does not ask for it."""
     early = space.early_stopping
@@ -121,6 +132,11 @@ def plan_info(space: SearchSpace) -> PlanInfo:
     if space.early_stopping is not None:
         names = ", ".join(str(rung) for rung in trial_rungs(space, {}))
         warnings.append(f"early stopping: the passes are the most that it can take; trials are compared at {names}")
+    if space.preview is not None:
+        warnings.append(
+            f"preview: from the second trial on, the best of {space.preview.candidates} previewed proposals runs; previews take "
+            "one inference pass once and no training pass"
+        )
     if slots == 0:
         need = space.resources
         warnings.append(

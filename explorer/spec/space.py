@@ -79,6 +79,12 @@ class EarlyStopping(_Frozen):
     settled: float = Field(default=0.1, gt=0, le=1)
 
 
+class Preview(_Frozen):
+    """Rung 0: of so many proposals for a trial, previewed at table speed, the one that adds most to the front runs."""
+
+    candidates: int = Field(default=16, ge=2, le=1000)
+
+
 def check_name(value: str) -> str | None:
     """Why a sweep cannot be called ``value``; None if it can."""
     if not _NAME.fullmatch(value):
@@ -160,6 +166,7 @@ class SearchSpace(_Frozen):
     warm_start: tuple[str, ...] = ()
     order: Literal["free", "strict"] = "free"
     early_stopping: EarlyStopping | None = None
+    preview: Preview | None = None
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"

@@ -65,6 +65,7 @@ class Projection:
             Kind.STAGE_FAILED: self._stage_failed,
             Kind.STAGE_CANCELLED: self._stage_cancelled,
             Kind.TRIAL_STARTED: self._trial_started,
+            Kind.TRIAL_PREVIEWED: self._trial_previewed,
             Kind.TRIAL_FINISHED: self._trial_finished,
             Kind.TRIAL_FAILED: self._trial_failed,
             Kind.TRIAL_PAUSED: self._trial_paused,
@@ -302,6 +303,16 @@ class Projection:
         state = self._trial_run(number, time_ms)
         self._runs.write(state, params=params, tags={TRIAL_STATE: "running", CHAIN: json.dumps(keys)})
         return state
+
+    def _trial_previewed(self, event: Event) -> None:
+        """On the parent run, by the number of the trial: how far previews agree with finished trials, and whether they choose."""
+        agreed, number = event.data["agreement"], _trial(event)
+        values = {
+            "preview.candidates": float(event.data["candidates"]),
+            "preview.chooses": float(agreed["trusted"]),
+            **{f"preview.tau.{metric}": value for metric, value in agreed["tau"].items()},
+        }
+        self._runs.write(self._runs.parent(), numbers=_numbers(values, step=number, time_ms=_ms(event)))
 
     def _trial_started(self, event: Event) -> None:
         self._open_trial(_trial(event), event.data["params"], event.data["chain"], _ms(event))

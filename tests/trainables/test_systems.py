@@ -17,10 +17,12 @@ import torch
 from tests.trainables.adafuse_parts import adafuse_config
 from tests.trainables.adamml_parts import merged, tiny_config
 from tests.trainables.arnet_parts import arnet_config
-from trainables.contract import CONVENTIONS, Loss, StepContext, System
+from trainables.contract import CONVENTIONS, PREVIEW_STAGES, Loss, StepContext, System
 from trainables.errors import UserError
 from trainables.kit.engine.keys import find_stage, stage_jobs
 from trainables.kit.engine.prepare import open_for
+from trainables.kit.engine.preview import run_preview
+from trainables.kit.engine.ranks import Ranks
 from trainables.kit.engine.train import (
     StageCancelled,
     load_model,
@@ -389,3 +391,24 @@ def read(trained: TrainedCase, stage: str) -> dict[str, Any]:
 def table(trained: TrainedCase, stage: str):
     epochs = read(trained, stage)["epochs"]
     return read_replay(trained.jobs[stage], trained.results[stage], max(1, epochs) - 1, "val")
+
+
+def test_a_preview_is_made_from_its_table_alone_and_twice_the_same(trained, tmp_path):
+    case = trained.case
+    previews = case.system.preview_stages(case.config)
+    if not previews:
+        pytest.skip("the system has no previews")
+    assert tuple(stage.name for stage in previews) == PREVIEW_STAGES
+    assert sum(stage.training_passes for stage in previews) == 0
+    stages = (*case.system.stages(case.config), *previews)
+    table, preview = stage_jobs(case.system, case.config, seed=0, ranks=1, stages=stages)[-2:]
+    parents = {name: trained.results[name] for name in table.parents}
+    result = run_preview(table, work=tmp_path / "table", parents=parents, cache=trained.cache, ranks=Ranks())
+    first, second = (
+        run_preview(preview, work=tmp_path / name, parents={table.stage: result}, cache=tmp_path, ranks=Ranks())
+        for name in ("first", "second")
+    )
+    found = read_replay(preview, first, 0, "val")
+    assert tuple(found.video_ids) == tuple(open_for(case.system, table, trained.cache).ids("val"))
+    again = read_replay(preview, second, 0, "val").arrays()
+    assert all((array == again[name]).all() for name, array in found.arrays().items())

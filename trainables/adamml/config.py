@@ -83,6 +83,7 @@ class _Policy(SystemConfig):
     conditioning: Literal["none", "lambda"] = "none"
     conditioning_mode: Literal["film", "concat"] = "film"
     draws: LambdaDraws = LambdaDraws()
+    preview: Literal["features", "inputs"] = "features"
 
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ else:
         for a modality in the policy, ``{flow: rgbdiff}`` spares the flow of segments that are skipped.
         ``conditioning``: ``lambda`` trains one policy for all efficiency weights of ``draws``; they then are set after
         training, like a threshold. ``conditioning_mode``: how they enter, ``film`` scales and shifts the joint feature and
-        the LSTM's output, ``concat`` lengthens the joint feature.
+        the LSTM's output, ``concat`` lengthens the joint feature. ``preview``: what previews are trained on, ``features`` of the
+        light nets, which stay as they are, or their ``inputs``: they learn as well, which takes longer and tells more.
         """,
         lambda modality: _net_field(NetConfig, modality.name, modality.policy),
         _Policy,

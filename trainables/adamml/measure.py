@@ -11,6 +11,7 @@ from torch import nn
 from trainables.adamml.conditioning import lambda_grid
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.model import AdaMML
+from trainables.adamml.policy import Policy
 from trainables.contract import Batch, Convention, CostTable, Data, Share
 from trainables.kit.data.modalities import MODALITIES
 from trainables.kit.measure.modality import POLICY_MODES, SegmentOutput, modality_replay
@@ -59,7 +60,7 @@ def replay(
             probability_BSM=net.policy.probability(net.policy.decide(joint_BSD)),
             logits_BSMC=logits_BSMC,
             present_BSM=present_BSM,
-            probability_LBSM=None if lambda_LM is None else _under_each(net, joint_BSD, lambda_LM),
+            probability_LBSM=None if lambda_LM is None else under_each(net.policy, joint_BSD, lambda_LM),
         )
 
     batches = shared_batches(
@@ -67,7 +68,7 @@ def replay(
         split,
         modalities=inputs,
         segments=config.data.segments.test,
-        batch_size=_videos_a_batch(config, inputs),
+        batch_size=videos_a_batch(config, inputs),
         share=share,
         device=device,
     )
@@ -88,12 +89,12 @@ def replay(
     return table
 
 
-def _under_each(net: AdaMML, joint_BSD: torch.Tensor, lambda_LM: torch.Tensor) -> torch.Tensor:
+def under_each(policy: Policy, joint_BSD: torch.Tensor, lambda_LM: torch.Tensor) -> torch.Tensor:
     """``probability_LBSM``: the end of the policy again for each setting of the weights, all at once."""
     (videos, segments, dim), settings = joint_BSD.shape, len(lambda_LM)
     joint_NSD = joint_BSD.expand(settings, -1, -1, -1).reshape(-1, segments, dim)
     lambda_NM = lambda_LM.to(joint_BSD.device).repeat_interleave(videos, 0)
-    probability_NSM = net.policy.probability(net.policy.decide(joint_NSD, lambda_NM))
+    probability_NSM = policy.probability(policy.decide(joint_NSD, lambda_NM))
     return probability_NSM.view(settings, videos, segments, -1)
 
 
@@ -112,7 +113,8 @@ def _contributions(net: AdaMML, batch: Batch, present_BSM: torch.Tensor, mode: s
     return net.contributions(net.all_logits(batch.inputs))
 
 
-def _videos_a_batch(config: AdaMMLConfig, inputs: tuple[str, ...]) -> int:
+def videos_a_batch(config: AdaMMLConfig, inputs: tuple[str, ...]) -> int:
+    """How many videos fit into a batch of inference."""
     numbers = sum(math.prod(MODALITIES[name].shape(config.data)) for name in inputs)
     segments = min(SEGMENTS_A_BATCH, NUMBERS_A_BATCH // numbers)
     return max(1, segments // config.data.segments.test)

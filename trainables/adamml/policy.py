@@ -82,14 +82,21 @@ class Policy(nn.Module):
 
     def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """``joint_BSD``: all of the policy before its LSTM; here D is the joint feature's width."""
+        return self.joint(self.net_features(self.looked_at(inputs)))
+
+    def looked_at(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By modality, what the policy's net for it gets, ``[B, S, T, C, H, W]``."""
+        return {modality: self.look(seen, inputs[seen]) for modality, seen in self.sees.items()}
+
+    def net_features(self, looked_at: Mapping[str, Tensor]) -> Tensor:
+        """``feature_BSD``: the light nets' features one after the other."""
         features = []
         for modality in self.modalities:
-            seen = self.sees[modality]
-            x_BSTCHW = self.look(seen, inputs[seen])
+            x_BSTCHW = looked_at[modality]
             videos, segments = x_BSTCHW.shape[:2]
             feature = self.nets[modality](x_BSTCHW.flatten(0, 1)).mean(1)
             features.append(feature.view(videos, segments, -1))
-        return self.joint(torch.cat(features, -1))
+        return torch.cat(features, -1)
 
     def decide(self, joint_BSD: Tensor, lambda_BM: Tensor | None = None) -> Tensor:
         """``logits_BSD2`` from the joint feature of all segments."""

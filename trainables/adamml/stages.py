@@ -8,14 +8,16 @@ checkpoint that it starts from. Hence unimodal nets and warm-up are trained once
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from trainables.adamml.config import FUSION_BASELINES, AdaMMLConfig, StageConfig
-from trainables.contract import Json, Pass, Stage
+from trainables.contract import PREVIEW, PREVIEW_TABLE, Json, Pass, Stage
 from trainables.kit.nets.config import net_settings
 from trainables.kit.recipes import OptimiserConfig
 
 FUSION_SUFFIX = "_fusion"
+PREVIEW_VIEWS = 4  # drawings of each training video's segments that a preview's table holds
 RANDOM_TRAINING = frozenset(
     {"random_both", "random_train.joint", "random_train"}
 )  # stages whose recognition sees a coin
@@ -38,7 +40,7 @@ def main_stages(config: AdaMMLConfig) -> tuple[Stage, ...]:
     return (
         *unimodal,
         _stage(config, "warmup", config.stages.warmup, after=_names(unimodal), depends=_nets(config)),
-        _joint(config, "joint", after="warmup"),
+        joint_stage(config),
         _stage(
             config,
             "finetune",
@@ -120,6 +122,43 @@ def baseline_stages(config: AdaMMLConfig) -> Mapping[str, tuple[Stage, ...]]:
         ),
         "random_both": (*unimodal, ends_as("random_both", config.stages.random, mode="random")),
     }
+
+
+def joint_stage(config: AdaMMLConfig) -> Stage:
+    """The joint stage of a trial."""
+    return _joint(config, "joint", after="warmup")
+
+
+def preview_stages(config: AdaMMLConfig) -> tuple[Stage, ...]:
+    """A table after the warm-up, of what its networks make of the joint stage's inputs; and a policy trained on that.
+
+    The table depends on the shape of the joint stage's passes, not on what acts in the policy's half.
+    """
+    joint = joint_stage(config)
+    nets = _nets(config)
+    inputs = {"segments": joint.segments, "batch_size": joint.batch_size, "views": PREVIEW_VIEWS, "keeps": config.policy.preview}
+    shape: dict[str, Any] = {
+        "epochs": 0,
+        "batch_size": joint.batch_size,
+        "segments": joint.segments,
+        "modalities": joint.modalities,
+    }
+    return (
+        Stage(name=PREVIEW_TABLE, after=("warmup",), passes=(), depends={**nets, **inputs}, **shape),
+        Stage(
+            name=PREVIEW,
+            after=(PREVIEW_TABLE,),
+            passes=(),
+            depends={
+                **joint.depends,
+                "epochs": joint.epochs,
+                "optimiser": asdict(joint.passes[-1].optimiser),
+                "test": config.test_decisions,
+            },
+            mode=joint.mode,
+            **shape,
+        ),
+    )
 
 
 def _joint(config: AdaMMLConfig, name: str, *, after: str, candidates: str = "every") -> Stage:
@@ -216,8 +255,8 @@ def _data(config: AdaMMLConfig, modalities: Sequence[str]) -> Json:
 
 def _nets(config: AdaMMLConfig) -> dict[str, Json]:
     modalities = config.data.modalities
-    conditioning = {"conditioning", "conditioning_mode", "draws"}
-    exclude = {*type(config.lambda_).model_fields, "sees", *conditioning}
+    later = {"conditioning", "conditioning_mode", "draws", "preview"}
+    exclude = {*type(config.lambda_).model_fields, "sees", *later}
     policy = config.policy.model_dump(mode="json", exclude=exclude)
     if config.conditioned and config.policy.conditioning_mode == "concat":
         policy["concat"] = True  # a wider LSTM starts from other weights; film begins as a policy without conditioning

@@ -7,6 +7,7 @@ batch statistics alone, which then see what is used, as at inference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,6 +17,7 @@ from trainables.adamml.conditioning import draw_lambda
 from trainables.adamml.config import AdaMMLConfig
 from trainables.adamml.loss import efficiency_loss
 from trainables.adamml.model import AdaMML, fuse
+from trainables.adamml.policy import Policy
 from trainables.adamml.stages import RANDOM_TRAINING, fusion_of
 from trainables.contract import Batch, Loss, StepContext
 from trainables.kit import noise
@@ -60,7 +62,7 @@ def _unimodal(model: AdaMML, batch: Batch, modality: str, key_BS: Tensor) -> Los
     return Loss(total=classification_loss(logits_BC, truth_BC), logs={"accuracy": accuracy})
 
 
-def _drawn_lambda(config: AdaMMLConfig, batch: Batch, context: StepContext) -> Tensor | None:
+def drawn_lambda(config: AdaMMLConfig, batch: Batch, context: StepContext) -> Tensor | None:
     """``lambda_BM`` of a conditioned policy's videos; the warm-up's policy knows nothing of them yet."""
     if not config.conditioned or context.stage == "warmup":
         return None
@@ -76,7 +78,7 @@ def _decisions(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepC
         return (coin_BSM & batch.present_BSM.bool()).float()
     with torch.no_grad():
         # No gradient flows to the policy here, and a hard draw does not depend on the temperature.
-        logits_BSD2 = model.policy(batch.inputs, _drawn_lambda(config, batch, context))
+        logits_BSD2 = model.policy(batch.inputs, drawn_lambda(config, batch, context))
         return model.policy.draw(logits_BSD2, temperature=1.0, key_BS=key_BS) * batch.present_BSM
 
 
@@ -91,7 +93,7 @@ def _recognition(model: AdaMML, config: AdaMMLConfig, batch: Batch, use_BSM: Ten
 def _classification(model: AdaMML, batch: Batch, contribution_BSMC: Tensor, use_BSM: Tensor) -> Loss:
     logits_BC = fuse(contribution_BSMC, use_BSM)
     truth_BC = truth_of(batch, model.classes)
-    logs = {"accuracy": hits(logits_BC, truth_BC).mean(), **_rates(model, use_BSM)}
+    logs = {"accuracy": hits(logits_BC, truth_BC).mean(), **_rates(model.modalities, use_BSM)}
     return Loss(total=classification_loss(logits_BC, truth_BC), logs=logs)
 
 
@@ -102,12 +104,29 @@ def _policy(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepCont
     """
     with torch.no_grad():
         contribution_BSMC = model.contributions(model.all_logits(batch.inputs, key_BS))
-    temperature = temperature_at(config.temperature, context.epoch, context.epochs)
-    lambda_BM = _drawn_lambda(config, batch, context)
+    lambda_BM = drawn_lambda(config, batch, context)
     logits_BSD2 = model.policy(batch.inputs, lambda_BM)
-    use_BSM = model.policy.draw(logits_BSD2, temperature=temperature, key_BS=key_BS) * batch.present_BSM
+    return policy_loss(
+        model.policy, config, batch, context, logits_BSD2=logits_BSD2, contribution_BSMC=contribution_BSMC
+    )
+
+
+def policy_loss(
+    policy: Policy,
+    config: AdaMMLConfig,
+    batch: Batch,
+    context: StepContext,
+    *,
+    logits_BSD2: Tensor,
+    contribution_BSMC: Tensor,
+) -> Loss:
+    """The loss of the joint stage's policy pass from the policy's logits and what recognition gives; nothing else is computed."""
+    key_BS = segment_keys(batch, context.noise)
+    temperature = temperature_at(config.temperature, context.epoch, context.epochs)
+    lambda_BM = drawn_lambda(config, batch, context)
+    use_BSM = policy.draw(logits_BSD2, temperature=temperature, key_BS=key_BS) * batch.present_BSM
     logits_BC = fuse(contribution_BSMC, use_BSM)
-    truth_BC = truth_of(batch, model.classes)
+    truth_BC = truth_of(batch, contribution_BSMC.shape[-1])
     classification = classification_loss(logits_BC, truth_BC)
     efficiency = efficiency_loss(config, use_BSM, logits_BC, truth_BC, lambda_BM)
     logs: dict[str, float | Tensor] = {
@@ -115,11 +134,11 @@ def _policy(model: AdaMML, config: AdaMMLConfig, batch: Batch, context: StepCont
         "efficiency": efficiency,
         "accuracy": hits(logits_BC, truth_BC).mean(),
         "temperature": temperature,
-        **_rates(model, use_BSM),
+        **_rates(policy.modalities, use_BSM),
     }
     return Loss(total=classification + efficiency, logs=logs)
 
 
-def _rates(model: AdaMML, use_BSM: Tensor) -> dict[str, float | Tensor]:
+def _rates(modalities: Sequence[str], use_BSM: Tensor) -> dict[str, float | Tensor]:
     rate_M = use_BSM.detach().mean((0, 1))
-    return {f"rate.{name}": rate_M[m] for m, name in enumerate(model.modalities)}
+    return {f"rate.{name}": rate_M[m] for m, name in enumerate(modalities)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +15,7 @@ from trainables.adamml.inert import inert_warnings
 from trainables.adamml.knobs import knobs
 from trainables.adamml.presets import PRESETS
 from trainables.adamml.published import published_rows
-from trainables.adamml.stages import baseline_stages, main_stages
+from trainables.adamml.stages import baseline_stages, main_stages, preview_stages
 from trainables.adamml.tables import TABLES
 from trainables.contract import (
     Batch,
@@ -189,6 +190,21 @@ class AdaMMLSystem(VideoSystem):
     def headroom(self, config: AdaMMLConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
         assert isinstance(table, ModalityReplay)
         return modality_headroom(replace(table, cost=self.cost(config, classes)))
+
+    def preview_stages(self, config: AdaMMLConfig) -> tuple[Stage, ...]:
+        return preview_stages(config)
+
+    def preview_table(
+        self, model: nn.Module, config: AdaMMLConfig, data: Data, *, seed: int, share: Share
+    ) -> Mapping[str, np.ndarray]:
+        from trainables.adamml.preview import preview_table
+
+        return preview_table(model, config, data, seed=seed, share=share)
+
+    def preview(self, config: AdaMMLConfig, table: Mapping[str, np.ndarray], *, seed: int) -> Replay:
+        from trainables.adamml.preview import preview
+
+        return preview(self.without_initial_weights(config), table, seed=seed, cost=partial(self.cost, config))
 
     def measure_time(self, config: AdaMMLConfig, classes: int, videos: Sequence[Path]) -> TimeTable:
         from trainables.adamml.timing import measure_time

@@ -6,6 +6,7 @@ import errno
 import os
 import time
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,16 @@ class ToyNet(nn.Module):
     def skill(self) -> Tensor:
         """``skill_M``."""
         return torch.stack(list(self.recognition.parameters()))
+
+    @torch.no_grad()
+    def preview(self, config: ToyConfig, skill_M: np.ndarray) -> None:
+        """Take on these skills, and the thresholds that the joint stage's steps lead to."""
+        for parameter, skill in zip(self.recognition.parameters(), skill_M, strict=True):
+            parameter.fill_(float(skill))
+        joint = config.stages.joint
+        left = (1 - joint.lr) ** joint.epochs
+        goal_M = torch.tensor([surface.threshold(config, name) for name in MODALITIES])
+        self.policy.threshold_M.copy_(goal_M + left * (self.policy.threshold_M - goal_M))
 
     def segment_logits(self, batch: Batch) -> Tensor:
         """``logits_BSMC`` as :mod:`trainables.toy.surface` states them."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from trainables.contract import (
+    PREVIEW,
+    PREVIEW_TABLE,
     Batch,
     CostTable,
     Data,
@@ -113,6 +115,42 @@ class ToySystem(System):
     def headroom(self, config: ToyConfig, table: Replay, classes: int) -> Mapping[str, Scored]:
         assert isinstance(table, ModalityReplay)
         return modality_headroom(replace(table, cost=self.cost(config, classes)))
+
+    def preview_stages(self, config: ToyConfig) -> tuple[Stage, ...]:
+        joint = self.stages(config)[1]
+        shape: dict[str, Any] = {"epochs": 0, "passes": (), "batch_size": joint.batch_size, "segments": 1, "modalities": MODALITIES}
+        return (
+            Stage(name=PREVIEW_TABLE, after=("warmup",), **shape),
+            Stage(
+                name=PREVIEW,
+                after=(PREVIEW_TABLE,),
+                depends={**joint.depends, "joint": config.stages.joint.model_dump()},
+                **shape,
+            ),
+        )
+
+    def preview_table(
+        self, model: nn.Module, config: ToyConfig, data: Data, *, seed: int, share: Share
+    ) -> Mapping[str, np.ndarray]:
+        """Skills after the warm-up: all else is closed form."""
+        from trainables.toy.model import ToyNet
+
+        assert isinstance(model, ToyNet)
+        return {"skill_M": model.skill().detach().cpu().numpy()}
+
+    def preview(self, config: ToyConfig, table: Mapping[str, np.ndarray], *, seed: int) -> Replay:
+        """The joint stage's descent of the thresholds, with recognition as it was."""
+        import torch
+
+        from trainables.kit.engine.ranks import Ranks
+        from trainables.toy.data import ToyData
+        from trainables.toy.model import ToyNet
+
+        data = ToyData(config)
+        net = ToyNet(config, len(data.classes))
+        net.preview(config, table["skill_M"])
+        with torch.no_grad():
+            return self.replay(net, config, data, "val", mode="policy", seed=seed, share=Ranks())
 
     def knobs(self, config: ToyConfig) -> tuple[Knob, ...]:
         return tuple(Knob(name=f"threshold.{name}", default=0.5, values=THRESHOLDS) for name in MODALITIES)

@@ -79,7 +79,8 @@ def system_reference(system: System) -> str:
 
 def find_stage(system: System, config: SystemConfig, name: str) -> Stage:
     """The declared stage or baseline stage called ``name``."""
-    for stage in (*system.stages(config), *(s for chain in system.baseline_stages(config).values() for s in chain)):
+    baselines = (s for chain in system.baseline_stages(config).values() for s in chain)
+    for stage in (*system.stages(config), *baselines, *system.preview_stages(config)):
         if stage.name == name:
             return stage
     raise AssertionError(f"{system.name} declares no stage {name!r}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from trainables.contract import Json
+from trainables.contract import CostTable, Json
 from trainables.kit.engine.files import epoch_folder, write_json
 from trainables.kit.engine.measure import chosen_epoch
 from trainables.kit.engine.prepare import Run
@@ -40,13 +40,7 @@ def _stage_info(run: Run, chosen: int | None, seconds: float) -> dict[str, Json]
         "metrics": run.history,
         "classes": list(run.data.classes),
         "videos": {split: len(run.data.ids(split)) for split in ("train", "val", "test")},
-        "cost": {
-            "segments": cost.segments,
-            "all_on": dict(cost.all_on),
-            "per_segment_macs": {c: dict(macs) for c, macs in cost.per_segment_macs.items()},
-            "always_macs": dict(cost.always_macs),
-            "plain_macs": dict(cost.plain_macs),
-        },
+        "cost": cost_info(cost),
         "provenance": {
             "data_fingerprint": run.system.data_fingerprint(run.config),
             "seconds": round(seconds, 3),
@@ -56,4 +50,15 @@ def _stage_info(run: Run, chosen: int | None, seconds: float) -> dict[str, Json]
             "threads": torch.get_num_threads(),
             "ranks": run.ranks.ranks,
         },
+    }
+
+
+def cost_info(cost: CostTable) -> dict[str, Json]:
+    """A cost table as ``stage.json`` holds it: the arguments of ``CostTable``."""
+    return {
+        "segments": cost.segments,
+        "all_on": dict(cost.all_on),
+        "per_segment_macs": {c: dict(macs) for c, macs in cost.per_segment_macs.items()},
+        "always_macs": dict(cost.always_macs),
+        "plain_macs": dict(cost.plain_macs),
     }
