@@ -5,6 +5,8 @@
 ``within half``: the most accurate point of the front (on validation) that costs at most half of the baseline, with differences
 paired video by video. ``within an error``: the cheapest point that is at most one standard error less accurate on validation.
 ``worst of the cheaper half``: how much the least accurate of the cheaper half of the front's points loses. Full convention.
+
+``--points``: a table of every point of the front that costs at most half, with its differences, in Markdown.
 """
 
 from __future__ import annotations
@@ -42,14 +44,40 @@ def compare(front: Front, baseline: str) -> dict[str, Any]:
     return found
 
 
+def points_table(front: Front, baseline: str) -> str:
+    """Every point of the front within half the cost of ``baseline``: share of it, accuracy, paired differences."""
+    everything = front.find(baseline)
+    all_on = everything.val.gflops["full"]
+    rows = ["| share of the cost | val | difference | test | difference |", "|---|---|---|---|---|"]
+    for point in front.points:
+        share = point.val.gflops["full"] / all_on
+        if share > 0.5:
+            break
+        on_test = ""
+        if point.test is not None and everything.test is not None:
+            on_test = f"{point.test.accuracy:.3f} | {_signed(paired_difference(point, everything, split='test'))}"
+        cells = [f"{share:.1%}", f"{point.val.accuracy:.3f}", _signed(paired_difference(point, everything)), on_test or " | "]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _signed(difference: tuple[float, float]) -> str:
+    return f"{difference[0]:+.3f} ± {difference[1]:.3f}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.within_half", description="What fronts offer within half the cost of everything on."
     )
     parser.add_argument("baseline", help="everything on: single.r64 of AR-Net, warmup of AdaFuse, weighted_fusion of AdaMML")
     parser.add_argument("sweeps", nargs="+")
+    parser.add_argument("--points", action="store_true", help="every point within half the cost, as a table")
     options = parser.parse_args(arguments)
     for sweep in options.sweeps:
+        if options.points:
+            front = Front.load(find_sweep(sweep))
+            print(f"{front.name}\n\n{points_table(front, options.baseline)}\n")
+            continue
         print(json.dumps(compare(Front.load(find_sweep(sweep)), options.baseline), default=float))
 
 

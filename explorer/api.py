@@ -1,6 +1,6 @@
 """The public Python API: what a notebook uses. Every verb of the command line is one call to it.
 
-    submit    init, load_space, smoke, sweep, train
+    submit    init, load_space, smoke, sweep, train; of several systems with one budget: load_any, sweep_portfolio
     browse    Front, serve (MLflow on loopback)
     pick      pick, load_model, predict, evaluate, export
     know      headroom, plan_reproduction, reproduce
@@ -20,7 +20,9 @@ from explorer.predict import PickedModel, VideoPrediction, load_model, predict
 from explorer.reproduce import Reproduced, Reproduction, plan_reproduction, reproduce
 from explorer.smoke import Smoked, smoke
 from explorer.spec import SearchSpace, load_space
-from explorer.submit import sweep
+from explorer.spec.load_portfolio import load_any
+from explorer.spec.portfolio import Portfolio
+from explorer.submit import sweep, sweep_portfolio
 from explorer.tracking.server import serve
 from explorer.train import Trained, train
 
@@ -33,6 +35,7 @@ __all__ = [
     "Headroom",
     "Picked",
     "PickedModel",
+    "Portfolio",
     "Reference",
     "Reproduced",
     "Reproduction",
@@ -44,6 +47,7 @@ __all__ = [
     "export",
     "headroom",
     "init",
+    "load_any",
     "load_model",
     "load_space",
     "pick",
@@ -53,5 +57,6 @@ __all__ = [
     "serve",
     "smoke",
     "sweep",
+    "sweep_portfolio",
     "train",
 ]

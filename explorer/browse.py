@@ -248,13 +248,18 @@ class Front:
         """
         if not self.all_on_gflops:
             return None
-        unimodal = self._unimodal
-        on_test = bool(self.points) and all(p.test is not None for p in (*self.points, *unimodal))
-        values = [m.accuracy for b in unimodal if (m := b.test if on_test else b.val) is not None]
+        on_test = bool(self.points) and all(p.test is not None for p in (*self.points, *self._unimodal))
+        return self.reference_on("test" if on_test else "val")
+
+    def reference_on(self, split: Split) -> Reference | None:
+        """:attr:`reference`, its accuracy on ``split``."""
+        if not self.all_on_gflops:
+            return None
+        values = [m.accuracy for b in self._unimodal if (m := b.test if split == "test" else b.val) is not None]
         return Reference(
             gflops=self.all_on_gflops[self.convention],
             accuracy=max(values) - REFERENCE_MARGIN if values else self.chance,
-            split="test" if on_test else "val",
+            split=split,
             convention=self.convention,
             source=f"best unimodal baseline - {REFERENCE_MARGIN:g}" if values else "chance",
         )

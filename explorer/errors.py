@@ -13,6 +13,7 @@
     ├── CheckpointMissing         the store does not hold a key that something needs
     ├── TrackingFailed            the MLflow server does not answer, or refuses
     └── SweepFailed               a sweep ended without what was asked of it
+        └── NoTrialSucceeded      every one of its trials failed
     StageFailed                   training went wrong (NaN loss, no data): exit code 1
 
 ``assert`` marks our own bugs, which keep their stack trace.
@@ -30,6 +31,7 @@ __all__ = [
     "InvalidInput",
     "ManifestError",
     "NoPoint",
+    "NoTrialSucceeded",
     "NotFound",
     "SpecError",
     "StageFailed",
@@ -79,6 +81,10 @@ class TrackingFailed(ExplorerFailure):
 
 class SweepFailed(ExplorerFailure):
     """A sweep ended without what was asked of it."""
+
+
+class NoTrialSucceeded(SweepFailed):
+    """Every trial of a sweep failed, by itself: the sweep ran to its end."""
 
 
 FAILURES: tuple[type[Exception], ...] = (ExplorerFailure, StageFailed)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from explorer.browse import Front, FrontPoint
 from explorer.errors import UserError
-from explorer.fronts import Measured
+from explorer.fronts import Measured, hypervolume
 from explorer.fronts import front as non_dominated
 from trainables.contract import Json
 
@@ -32,8 +32,10 @@ class MergedPoint:
         return str(self.front.folder), self.point.identity
 
     def to_json(self) -> dict[str, Json]:
-        """As in its own sweep's front, with the sweep's name."""
-        return {"sweep": self.front.name, **self.point.to_json(self.front.convention)}
+        """As in its own sweep's front, with the sweep's name, and of a portfolio's its member."""
+        portfolio = self.front.record.space.get("member_of")
+        member = {"member": self.front.name.removeprefix(f"{portfolio}.")} if portfolio else {}
+        return {"sweep": self.front.name, **member, **self.point.to_json(self.front.convention)}
 
 
 def require_comparable(fronts: Sequence[Front]) -> None:
@@ -67,3 +69,27 @@ def merged_front(fronts: Sequence[Front]) -> list[MergedPoint]:
     require_comparable(fronts)
     points = [MergedPoint(front=front, point=point) for front in fronts for point in front.points]
     return non_dominated(points, convention=fronts[0].convention)
+
+
+def common_hypervolume(fronts: Sequence[Front], *, without: tuple[Front, Collection[int | None]] | None = None) -> float:
+    """Of all fronts together, on validation: below the dearest all-on cost, above the best reference accuracy of any.
+
+    ``without``: leave these trials of that front out.
+    """
+    references = [reference for front in fronts if (reference := front.reference_on("val")) is not None]
+    if not references:
+        return 0.0
+    omitted, trials = without if without is not None else (None, set())
+    points: list[MergedPoint] = [
+        MergedPoint(front=front, point=point)
+        for front in fronts
+        for point in front.deployable
+        if front is not omitted or point.trial not in trials
+    ]
+    convention = fronts[0].convention
+    return hypervolume(
+        non_dominated(points, convention=convention),
+        all_on_gflops=max(reference.gflops for reference in references),
+        reference_accuracy=max(reference.accuracy for reference in references),
+        convention=convention,
+    )

@@ -73,6 +73,7 @@ def pick(
     point_id: str | None = None,
     name: str | None = None,
     register: str | None = None,
+    into: Path | None = None,
 ) -> Picked:
     """Choose from ``front`` on validation and write the choice to ``SWEEP/picks/NAME``, in place of an older one.
 
@@ -80,7 +81,8 @@ def pick(
     same videos: the choice is among all of them and lies with the sweep that it comes from. ``max_latency_ms`` limits
     what the networks take for a video on this machine, measured now. ``minimise``: see :class:`explorer.fronts.Wish`.
     ``point_id``: this very point instead of a wish; a dominated one or a baseline will do, if its weights are kept.
-    ``register``: also make it a version of that name in MLflow's registry, with an alias that says the budget.
+    ``register``: also make it a version of that name in MLflow's registry, with an alias that says the budget. ``into``: the
+    folder below which it is written in the place of the sweep's: a portfolio's.
 
     Raises:
         NoPoint: no point meets the wish.
@@ -111,7 +113,7 @@ def pick(
         {"convention": loaded.convention, "point_id": point.point_id} if wish is None else wish.to_json()
     )
     label = f"point-{point.name or point.point_id}" if wish is None else default_name(wish)
-    folder = write_pick(loaded, point, name or label, wish=asked, latency=latency)
+    folder = write_pick(loaded, point, name or label, wish=asked, latency=latency, into=into)
     picked = Picked(
         front=loaded, point=point, folder=folder, latency_ms=None if latency is None else float(latency["networks_ms"])
     )
@@ -129,9 +131,10 @@ def write_pick(
     *,
     wish: Mapping[str, Json],
     latency: Mapping[str, Json] | None = None,
+    into: Path | None = None,
 ) -> Path:
-    """Write ``point`` as the pick ``name``. The folder appears whole or not at all."""
-    folder = front.folder / FOLDER / name
+    """Write ``point`` as the pick ``name``, of the sweep or of what is in ``into``. The folder appears whole or not at all."""
+    folder = (into or front.folder) / FOLDER / name
     aside = folder.with_name(f".{name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

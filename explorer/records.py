@@ -95,9 +95,9 @@ def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
         return folder
     given = Path(sweep).expanduser()
     if given.suffix in (".yaml", ".yml") and given.is_file():
-        from explorer.spec.load import load_space
+        from explorer.spec.load_portfolio import load_any
 
-        given = load_space(given).folder
+        given = load_any(given).folder
     for folder in (given, runs / sweep):
         if (folder / SPACE_FILE).is_file():
             return folder
@@ -106,6 +106,31 @@ def find_sweep(sweep: str | Path, runs: Path = RUNS) -> Path:
     raise NotFound(
         f"no sweep {str(sweep)!r}: no such folder with a {SPACE_FILE}{known}; give a sweep's folder, name or YAML file"
     )
+
+
+def begun_members(folder: Path) -> list[Path]:
+    """The folders of the sweeps that have begun among those of the portfolio in ``folder``; of an ordinary sweep, its own.
+
+    Raises:
+        NotFound: none has.
+    """
+    members = member_names(folder)
+    if members is None:
+        return [folder]
+    beside = [latest(folder.with_name(f"{folder.resolve().name}.{name}")) for name in members]
+    begun = [member for member in beside if (member / STUDY_FILE).is_file()]
+    if not begun:
+        raise NotFound(f"no member of {folder.resolve().name} has begun yet ({', '.join(members)}); look again in a minute")
+    return begun
+
+
+def member_names(folder: Path) -> list[str] | None:
+    """The members of the portfolio in ``folder``; None where an ordinary sweep is there."""
+    text = (folder / SPACE_FILE).read_text(encoding="utf-8")
+    if "\nsystems:" not in text:  # reading a long file takes a tenth of a second
+        return None
+    systems = yaml.safe_load(text).get("systems")
+    return None if systems is None else list(systems)
 
 
 def latest(folder: Path) -> Path:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from explorer.portfolio import PortfolioResult, Watch
     from explorer.run.events import Observer
     from explorer.run.sweep import SweepResult
+    from explorer.spec.portfolio import Portfolio
     from explorer.spec.space import SearchSpace
     from trainables.contract import StageJob
 
@@ -75,8 +77,30 @@ def sweep(
     return run_tracked(space, observers=observers, address=address, further_seeds=further_seeds, front_files=True)
 
 
+def sweep_portfolio(portfolio: Portfolio, *, watch: Watch | None = None, address: str | None = None) -> PortfolioResult:
+    """Run several systems with one budget, or go on with them: :func:`explorer.portfolio.run_portfolio`. Raises what it raises.
+
+    ``portfolio.folder`` holds ``front.json`` and ``front.html`` of all afterwards.
+    """
+    from explorer.portfolio import run_portfolio
+
+    return run_portfolio(portfolio, address=address) if watch is None else run_portfolio(portfolio, address=address, watch=watch)
+
+
 def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence[str] = ()) -> SearchSpace:
-    """The search space of a sweep that was begun, to be given to :func:`sweep` again.
+    """:func:`resume_any` of a sweep of one system. Raises ``UserError`` where it is one of several."""
+    from explorer.errors import UserError
+    from explorer.spec.portfolio import Portfolio
+
+    found = resume_any(sweep, more_trials=more_trials, overrides=overrides)
+    if isinstance(found, Portfolio):
+        members = ", ".join(member.name for member in found.members.values())
+        raise UserError(f"{found.name} is a sweep of several systems, and one is needed here; give one of {members}")
+    return found
+
+
+def resume_any(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence[str] = ()) -> SearchSpace | Portfolio:
+    """The search space of a sweep that was begun, or the several ones, to be given to :func:`sweep` again.
 
     ``sweep``: its folder, its name below ``runs``, or its YAML file, of which the search must not have changed.
     ``more_trials`` are added to the budget.
@@ -87,7 +111,7 @@ def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence
     """
     from explorer.errors import UserError
     from explorer.records import SPACE_FILE, find_sweep
-    from explorer.spec.load import load_space
+    from explorer.spec.load_portfolio import load_any
     from explorer.store.remote import Remote
 
     folder = find_sweep(sweep)
@@ -95,7 +119,7 @@ def resume_space(sweep: str | Path, *, more_trials: int = 0, overrides: Sequence
     source = given if given.suffix in (".yaml", ".yml") and given.is_file() else folder / SPACE_FILE
     remote = Remote.of(folder.parent)
     storage = folder.resolve().parent if remote is None else remote.url
-    space = load_space(source, [f"storage={storage}", *overrides])
+    space = load_any(source, [f"storage={storage}", *overrides])
     if not more_trials:
         return space
     trials = space.budget.trials

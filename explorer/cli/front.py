@@ -54,20 +54,22 @@ def command(
 ) -> None:
     """Browse the front: accuracy against GFLOPs a video. It works while the sweep runs, and needs no network."""
     from explorer.api import Front
-    from explorer.records import find_sweep
+    from explorer.records import begun_members, find_sweep
 
-    _check_point(point, decisions=decisions, sweeps=len(sweeps))
-    folders = [find_sweep(sweep) for sweep in sweeps]
+    folders = [member for sweep in sweeps for member in begun_members(find_sweep(sweep))]
+    _check_point(point, decisions=decisions, sweeps=len(folders))
     if measure_time:
         _measure(folders, quiet=as_json)
     fronts = [Front.load(folder, convention=convention.value) for folder in folders]
     used = [_shares(front, point) for front in fronts] if decisions else []
     written = _write_page(fronts, html) + _write_pictures(fronts, used if decisions else None, svg=svg, png=png)
     if as_json:
-        found = [front.to_json() for front in fronts]
-        for document, shares in zip(found, used, strict=False):
+        from explorer.report.files import fronts_json
+
+        found = fronts_json(fronts)
+        for document, shares in zip(found["sweeps"], used, strict=False):
             document["decisions"] = shares
-        print(json.dumps(found[0] if len(found) == 1 else {"sweeps": found, **_merged_json(fronts)}))
+        print(json.dumps(found["sweeps"][0] if len(fronts) == 1 else found))
         return
     if decisions:
         _print_decisions(fronts, used)
@@ -76,20 +78,6 @@ def command(
     _print(fronts, written)
     if len(fronts) > 1:
         _print_merged(fronts)
-
-
-def _merged_json(fronts: Sequence[Front]) -> dict[str, Any]:
-    """``front``: points of all sweeps, or null and ``not_comparable``: why there is none. ``attainment``: of repeats."""
-    from explorer.errors import UserError
-    from explorer.merged import merged_front
-    from explorer.report.front_page import repeat_groups
-    from explorer.report.page.attainment import attainment_of_repeats
-
-    repeats = attainment_of_repeats(fronts, repeat_groups([front.record.space for front in fronts]))
-    try:
-        return {"front": [one.to_json() for one in merged_front(fronts)], "attainment": repeats}
-    except UserError as error:
-        return {"front": None, "not_comparable": str(error), "attainment": repeats}
 
 
 def _print_merged(fronts: Sequence[Front]) -> None:

@@ -45,10 +45,13 @@ def command(
 ) -> None:
     """Pick the most accurate checkpoint within a budget, on validation, and write it out with its test accuracy."""
     from explorer.api import Front, pick
-    from explorer.records import find_sweep
+    from explorer.records import begun_members, find_sweep, member_names
 
+    folders = [find_sweep(sweep) for sweep in sweeps]
+    portfolio = folders[0] if len(folders) == 1 and member_names(folders[0]) is not None else None
+    members = [member for folder in folders for member in begun_members(folder)]
     picked = pick(
-        [Front.load(find_sweep(sweep), convention=convention.value) for sweep in sweeps],
+        [Front.load(member, convention=convention.value) for member in members],
         max_gflops=max_gflops,
         max_latency_ms=max_latency_ms,
         min_accuracy=min_accuracy,
@@ -56,6 +59,7 @@ def command(
         point_id=point,
         name=name,
         register=register,
+        into=portfolio,
     )
     if as_json:
         print(json.dumps(picked.to_json()))

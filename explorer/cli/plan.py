@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from explorer.calibration import Calibration
     from explorer.forecast import Forecast
     from explorer.spec.plan import PlanInfo, PlannedStage
+    from explorer.spec.portfolio import Portfolio
     from explorer.spec.space import SearchSpace
 
 
@@ -25,9 +26,13 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Say what a sweep will train, which stages are shared, what it needs of a cluster and how long it keeps it busy."""
-    from explorer.spec.load import load_space
+    from explorer.spec.load_portfolio import load_any
+    from explorer.spec.portfolio import Portfolio
 
-    loaded = load_space(space, override or [])
+    loaded = load_any(space, override or [])
+    if isinstance(loaded, Portfolio):
+        _several(loaded, check=check, stated=nodes is not None or calibrate, as_json=as_json)
+        return
     loaded.load_system().check_data(loaded.base_config())
     if check:
         print(json.dumps({"ok": True, "space": loaded.dump()}) if as_json else _summary(loaded))
@@ -43,6 +48,20 @@ def command(
     print(f"{_summary(loaded)}\n\n{_table(info, info.slots if needs is None else needs.groups, measured)}")
     if needs is not None:
         print(_told(needs))
+
+
+def _several(portfolio: Portfolio, *, check: bool, stated: bool, as_json: bool) -> None:
+    from explorer.cli.portfolio import plan_json, plan_text
+    from explorer.errors import UserError
+
+    if stated:
+        raise UserError("--nodes and --calibrate are for one system; plan the search space of a member by itself")
+    for member in portfolio.members.values():
+        member.load_system().check_data(member.base_config())
+    if as_json:
+        print(json.dumps({"ok": True, "space": portfolio.dump()} if check else plan_json(portfolio)))
+    else:
+        print(plan_text(portfolio))
 
 
 def _needs(space: SearchSpace, nodes: str | None, *, calibrate: bool) -> Forecast | None:

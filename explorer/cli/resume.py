@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from explorer.run.kept import Kept
+    from explorer.spec.portfolio import Portfolio
 
 
 def command(
@@ -27,13 +28,36 @@ def command(
     """
     from explorer.cli.sweep import run_and_show
     from explorer.run.kept import kept
-    from explorer.submit import resume_space
+    from explorer.spec.portfolio import Portfolio
+    from explorer.submit import resume_any
 
-    space = resume_space(sweep, more_trials=trials, overrides=override or [])
+    space = resume_any(sweep, more_trials=trials, overrides=override or [])
+    if isinstance(space, Portfolio):
+        _resume_portfolio(space, repeat_front, address=address, as_json=as_json)
+        return
     found = kept(space)
     if not as_json:
         print(_told(space.name, found), flush=True)
     run_and_show(space, address=address, as_json=as_json, further_seeds=repeat_front, more={"kept": json.loads(found.to_json())})
+
+
+def _resume_portfolio(portfolio: Portfolio, repeat_front: int, *, address: str | None, as_json: bool) -> None:
+    from explorer.cli.portfolio import run_and_show
+    from explorer.errors import UserError
+    from explorer.portfolio import with_share
+    from explorer.records import STUDY_FILE
+    from explorer.run.kept import kept
+
+    if repeat_front:
+        members = ", ".join(member.name for member in portfolio.members.values())
+        raise UserError(f"--repeat-front repeats the front of one sweep, got {portfolio.name} of several; give one of {members}")
+    begun = [with_share(member) for member in portfolio.members.values() if (member.folder / STUDY_FILE).is_file()]
+    found = {member.name: kept(member) for member in begun}
+    if not as_json:
+        print("\n".join(_told(name, of_member) for name, of_member in found.items()), flush=True)
+    run_and_show(
+        portfolio, address=address, as_json=as_json, more={"kept": {name: json.loads(one.to_json()) for name, one in found.items()}}
+    )
 
 
 def _told(name: str, kept: Kept) -> str:

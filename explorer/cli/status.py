@@ -32,17 +32,19 @@ def command(
         _of_job(address, sweep, logs=logs, as_json=as_json)
         return
     from explorer.records import RUNS, SPACE_FILE, find_sweep
-    from explorer.run.status import sweep_status
+    from explorer.run.status import status_of
 
     if sweep is not None:
-        folder = find_sweep(sweep, storage or RUNS)
-        status = sweep_status(folder)
-        print(json.dumps(status.to_json()) if as_json else "\n".join([_table([status]), *_details(status)]))
-        if logs and not as_json:
-            _print_logs(folder)
+        status, *members = status_of(find_sweep(sweep, storage or RUNS))
+        if as_json:
+            print(json.dumps(status.to_json() | ({"members": [one.to_json() for one in members]} if members else {})))
+            return
+        print("\n".join([_table([status, *members]), *_details(status)]))
+        for one in (status, *members) if logs else ():
+            _print_logs(one.folder)
         return
     runs = storage or RUNS
-    found = [sweep_status(path.parent) for path in sorted(runs.glob(f"*/{SPACE_FILE}"))]
+    found = [status_of(path.parent)[0] for path in sorted(runs.glob(f"*/{SPACE_FILE}"))]
     if as_json:
         print(json.dumps([status.to_json() for status in found]))
     else:

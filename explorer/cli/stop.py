@@ -20,11 +20,11 @@ def command(
         print(f"asked the job {job} to stop; watch it with: explorer status {sweep} --address {address} --logs")
         return
     from explorer.records import find_sweep
-    from explorer.run.status import sweep_status
+    from explorer.run.status import driver_state, status_of
     from explorer.run.stopping import request_stop, wait_until_stopped
 
     folder = find_sweep(sweep)
-    status = sweep_status(folder)
+    status = status_of(folder)[0]
     if status.state != "running":
         print(f"sweep {status.name} is not running: {status.state}; nothing to stop")
         return
@@ -32,4 +32,4 @@ def command(
     print(f"asked sweep {status.name} ({status.where}) to stop; running epochs finish first", flush=True)
     if wait:
         wait_until_stopped(folder)
-        print(f"sweep {status.name} is {sweep_status(folder).state}; go on with: explorer resume {sweep}")
+        print(f"sweep {status.name} is {driver_state(folder)}; go on with: explorer resume {sweep}")

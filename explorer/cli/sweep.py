@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from explorer.run.sweep import SweepResult
+    from explorer.spec.portfolio import Portfolio
     from explorer.spec.space import SearchSpace
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
@@ -37,18 +38,20 @@ def command(
 ) -> None:
     """Run a sweep to the end of its budget. Ctrl-C lets running epochs finish and leaves it to be resumed; twice ends it at once.
 
-    Several search spaces, for example of different systems on the same videos, make one front: `explorer front A B`.
+    Several search spaces, for example of different systems on the same videos, make one front: `explorer front A B`. A search space
+    with `systems` names several that share one budget.
     Shared stages are trained once. The same command, or `explorer resume`, goes on where it stopped.
     """
     from explorer.errors import UserError
-    from explorer.spec.load import load_space
+    from explorer.spec.load_portfolio import load_any
+    from explorer.spec.portfolio import Portfolio
 
     submitted = address is not None and address.startswith(("http://", "https://"))
     if detach and not submitted:
         raise UserError("--detach needs --address http://HEAD:8265, the job server of a running cluster")
     if smoke and submitted:
         raise UserError("--smoke needs no job: rehearse on the cluster's head node with --address auto")
-    loaded = [load_space(space, override or []) for space in spaces]
+    loaded = [load_any(space, override or []) for space in spaces]
     folders = [one.folder for one in loaded]
     if len(set(folders)) < len(folders):
         raise UserError(f"each search space needs a name of its own, got {', '.join(one.name for one in loaded)}")
@@ -56,10 +59,15 @@ def command(
         if smoke:
             from explorer.cli.smoke import rehearse
 
-            rehearse(one, space, override or [], address=address, as_json=as_json)
+            for member in one.members.values() if isinstance(one, Portfolio) else [one]:
+                rehearse(member, space, override or [], address=address, as_json=as_json)
         elif submitted:
             assert address is not None
             _submit(one, address, detach=detach, as_json=as_json)
+        elif isinstance(one, Portfolio):
+            from explorer.cli.portfolio import run_and_show as run_and_show_portfolio
+
+            run_and_show_portfolio(one, address=address, as_json=as_json)
         else:
             run_and_show(one, address=address, as_json=as_json)
     if len(loaded) > 1 and not (as_json or smoke or submitted):
@@ -96,7 +104,7 @@ def run_and_show(
         raise typer.Exit(INTERRUPTED)
 
 
-def _submit(space: SearchSpace, address: str, *, detach: bool, as_json: bool) -> None:
+def _submit(space: SearchSpace | Portfolio, address: str, *, detach: bool, as_json: bool) -> None:
     from explorer.run.submission import follow_job, submit_job
 
     job = submit_job(space, address)

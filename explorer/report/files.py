@@ -6,10 +6,15 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from explorer.browse import Front
-from explorer.report.front_page import front_html
+from explorer.errors import UserError
+from explorer.merged import merged_front
+from explorer.report.front_page import front_html, repeat_groups
+from explorer.report.page.attainment import attainment_of_repeats
+from trainables.contract import Json
 
 
 def write_front_files(front: Front, folder: Path) -> tuple[Path, ...]:
@@ -19,6 +24,29 @@ def write_front_files(front: Front, folder: Path) -> tuple[Path, ...]:
         "front.csv": front_csv(front),
         "front.html": front_html(front),
     }
+    return _write(folder, texts)
+
+
+def write_common_files(fronts: Sequence[Front], folder: Path) -> tuple[Path, ...]:
+    """Write ``front.json`` and ``front.html`` of several sweeps that make one front into ``folder``."""
+    text = json.dumps(fronts_json(fronts), indent=1, allow_nan=False) + "\n"
+    return _write(folder, {"front.json": text, "front.html": front_html(fronts)})
+
+
+def fronts_json(fronts: Sequence[Front]) -> dict[str, Json]:
+    """``sweeps``: each one's own; ``front``: points of all sweeps, or null and ``not_comparable``: why there is none.
+
+    ``attainment``: of repeats among them.
+    """
+    repeats = attainment_of_repeats(fronts, repeat_groups([front.record.space for front in fronts]))
+    told: dict[str, Json] = {"sweeps": [front.to_json() for front in fronts], "attainment": repeats}
+    try:
+        return {**told, "front": [one.to_json() for one in merged_front(fronts)]}
+    except UserError as error:
+        return {**told, "front": None, "not_comparable": str(error)}
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         aside = folder / f".{name}.{os.getpid()}"

@@ -16,7 +16,7 @@ from trainables.contract import Json
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("base", "attainment", "plot", "choice", "table", "search", "decisions", "main")
 # What two sweeps may differ in and still be repeats of one experiment.
-_OF_A_REPEAT = ("name", "seed", "storage", "tracking", "budget", "resources")
+_OF_A_REPEAT = ("name", "member_of", "seed", "storage", "tracking", "budget", "resources")
 
 _NOTES = (
     "Accuracy is over the validation videos. At a setting chosen for its accuracy, each video is judged by the "

@@ -143,7 +143,7 @@ class WorkerGroups:
             queue=self._queue,
             slot=slot,
             store=self._space.store_folder,
-            area=self._space.name,
+            area=self._space.area,
             cache=self._space.cache_folder,
             threads=shape.threads,
             folder=Path.cwd(),

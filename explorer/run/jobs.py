@@ -135,6 +135,10 @@ class JobQueue:
             elif entry.state is State.READY and not entry.wanted:
                 self._pause(entry)
 
+    def forget_ended(self) -> None:
+        """What is asked for again is looked up or tried anew, as by a queue that has just begun: another sweep follows."""
+        self._entries = {key: entry for key, entry in self._entries.items() if not entry.state.ended}
+
     def outcomes(self, keys: Sequence[str]) -> dict[str, Outcome]:
         """How far each job is. Keys never submitted are left out."""
         return {

@@ -42,7 +42,7 @@ def kept(space: SearchSpace) -> Kept:
     """
     trials = read_study(space.folder / STUDY_FILE)
     ledger = Ledger.open(space, baseline_chains(space), trials)
-    store = Store(space.store_folder, area=space.name)
+    store = Store(space.store_folder, area=space.area)
     jobs = {**ledger.jobs, **{job.key: job for chain in ledger.named.values() for job in chain}}
     before = {key for key in jobs if store.is_there(key)}
     done = {key for key in before if store.has(key)}

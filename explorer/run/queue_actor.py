@@ -151,6 +151,10 @@ class QueueActor:
         await self._until(lambda: bool(queue.events(since)), timeout_s)
         return queue.events(since)
 
+    async def forget_ended(self) -> None:
+        queue = await self._queue()
+        queue.forget_ended()
+
     async def close(self) -> None:
         queue = await self._queue()
         queue.close()

@@ -70,6 +70,11 @@ class Recovery:
             elif event.kind is Kind.STAGE_FINISHED:
                 self._metrics.pop(key, None)
 
+    @property
+    def running(self) -> bool:
+        """Whether a worker trains anything, as far as was read."""
+        return bool(self._running)
+
     def known(self) -> Known:
         """What is known now; not changed by later events."""
         errors: Mapping[str, Any] = {key: dict(counts) for key, counts in self._errors.items()}

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.records import STUDY_FILE
+from explorer.errors import NotFound
+from explorer.records import STUDY_FILE, begun_members, member_names
 from explorer.run.progress import PROGRESS_FILE
 from explorer.search.book import PREVIEW
 from explorer.search.reader import TrialRecord, read_study
@@ -101,6 +102,21 @@ class SweepStatus:
         }
 
 
+def status_of(folder: Path) -> list[SweepStatus]:
+    """Of the sweep in ``folder``; of a portfolio, its own and then those of its members that have begun.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if member_names(folder) is None:
+        return [sweep_status(folder)]
+    try:
+        members = [sweep_status(member) for member in begun_members(folder)]
+    except NotFound:  # it has only just begun
+        members = []
+    return [_portfolio_status(folder, members), *members]
+
+
 def sweep_status(folder: Path) -> SweepStatus:
     """The status of the sweep in ``folder``. Raises ``NotFound`` where there is none."""
     from explorer.browse import Front
@@ -163,6 +179,43 @@ def _best(front: Front) -> BestPoint | None:
 def driver_state(folder: Path) -> str:
     """``state`` of :class:`SweepStatus`, from one small file."""
     return _state(_read(folder / PROGRESS_FILE))
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """What who runs the sweep in ``folder`` last wrote of it; empty where nobody did."""
+    return _read(folder / PROGRESS_FILE)
+
+
+def _portfolio_status(folder: Path, members: Sequence[SweepStatus]) -> SweepStatus:
+    """Of the portfolio in ``folder``, whose members are as ``members``: their sums, and the best of all."""
+    from explorer.browse import Front
+    from explorer.merged import common_hypervolume
+
+    progress = read_progress(folder)
+    states: Counter[str] = Counter()
+    for member in members:
+        states.update(member.trials)
+    measured = [member for member in members if member.best is not None]
+    best = max((member.best for member in measured if member.best), key=lambda one: one.accuracy, default=None)
+    return SweepStatus(
+        name=folder.resolve().name,
+        folder=folder,
+        state=_state(progress),
+        trials=dict(states),
+        trials_planned=progress.get("trials_planned"),
+        stages=progress.get("stages", {}),
+        epochs_done=sum(member.epochs_done for member in members),
+        epochs_planned=sum(member.epochs_planned for member in members),
+        hypervolume=common_hypervolume([Front.load(member.folder) for member in measured]) if measured else None,
+        best=best,
+        elapsed_s=sum(member.elapsed_s for member in members),
+        remaining_s=None,
+        errors=tuple(error for member in members for error in member.errors),
+        host=progress.get("host"),
+        pid=progress.get("pid"),
+        updated=progress.get("updated"),
+        job=_read(folder / JOB_FILE) or None,
+    )
 
 
 def _read(file: Path) -> dict[str, Any]:

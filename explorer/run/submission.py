@@ -21,6 +21,7 @@ from explorer.errors import SweepFailed, UserError
 from explorer.records import SPACE_FILE
 from explorer.run.cluster import send_token, token_refused
 from explorer.run.status import JOB_FILE
+from explorer.spec.portfolio import Portfolio
 from explorer.spec.space import SearchSpace
 
 _PACKAGES = ("explorer", "trainables", "search_spaces")
@@ -47,7 +48,7 @@ class Job:
     message: str
 
 
-def submit_job(space: SearchSpace, address: str) -> str:
+def submit_job(space: SearchSpace | Portfolio, address: str) -> str:
     """Hand the code and ``space`` to the cluster behind ``address`` (``http://HEAD:8265``), which runs it; the job's id.
 
     Storage, manifest and tracking must mean the same there as here. The nodes need Python and this program's dependencies.
@@ -65,7 +66,7 @@ def submit_job(space: SearchSpace, address: str) -> str:
     name = f"{space.name}-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory(prefix="explorer-job-") as folder:
         (Path(folder) / SPACE_FILE).write_text(space.to_yaml(), encoding="utf-8")
-        for package in dict.fromkeys([*_PACKAGES, *_own_package(space)]):
+        for package in dict.fromkeys([*_PACKAGES, *_own_packages(space)]):
             _copy_package(package, Path(folder))
         _submit(
             client,
@@ -174,10 +175,10 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _own_package(space: SearchSpace) -> list[str]:
-    """The top-level package of a system of one's own (``module:object``) that is not installed with this program."""
-    module, colon, _ = space.system.partition(":")
-    return [module.partition(".")[0]] if colon else []
+def _own_packages(space: SearchSpace | Portfolio) -> list[str]:
+    """The top-level packages of systems of one's own (``module:object``) that are not installed with this program."""
+    several = space.members.values() if isinstance(space, Portfolio) else [space]
+    return [one.system.partition(":")[0].partition(".")[0] for one in several if ":" in one.system]
 
 
 def _copy_package(name: str, folder: Path) -> None:

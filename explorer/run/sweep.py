@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -18,17 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.errors import SweepFailed, UserError
+from explorer.errors import NoTrialSucceeded, SweepFailed, UserError
 from explorer.prepare import prepare_data
 from explorer.records import SPACE_FILE, STUDY_FILE
 from explorer.run.chains import ChainWatch
-from explorer.run.cluster import Node, Shape, cluster, nodes_now, set_environment, slots
+from explorer.run.cluster import Node, nodes_now, slots
+from explorer.run.engine import LEAVE_S, Engine, shape_of
 from explorer.run.events import Event, Kind, Observer
 from explorer.run.jobs import NO_SPACE
 from explorer.run.ledger import Ledger, own_epochs
 from explorer.run.news import log_to
 from explorer.run.progress import PROGRESS_FILE, Progress, elapsed_before
-from explorer.run.recovery import Recovery
 from explorer.run.repeats import repeat_chains
 from explorer.run.stopping import Signals, Stopped, forget_stop, signals_ignored, signals_stop, stop_requested
 from explorer.search.book import BASELINES, StudyBook
@@ -47,11 +46,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ERRORS_FILE = "errors.log"  # the stack trace of every failed attempt
-_SCRATCH = ".scratch-"
 _CHAIN_PRIORITY = 10**9  # after the trials: they fill the gaps
 _PUMP_S = 0.5
 _MAX_FAILED_STARTS = 3  # a group whose process never came up in so many attempts never will
-_LEAVE_S = 20.0  # how long groups without work may take to end
 _AT_ONCE_S = 2.0  # how long the queue may take to answer where nothing else is waited for
 _LOOK_S = 2.0  # how often the cluster's nodes are counted
 # Told once in a run of the driver; a queue whose process died may tell again what it got no answer to.
@@ -81,6 +78,7 @@ def run_sweep(
     observers: Sequence[Observer] = (),
     address: str | None = None,
     further_seeds: int = 0,
+    engine: Engine | None = None,
 ) -> SweepResult:
     """Run ``space``, or go on with it, until its budget is used up. It can be stopped and go on later.
 
@@ -88,7 +86,8 @@ def run_sweep(
 
     ``chains``: named chains of stages that are trained beside the trials, whether or not all of them succeed; None = the
     space's baselines. ``observers`` are told every event from this thread. ``address``: see :func:`cluster`.
-    ``further_seeds``: train the trials that are on the front now once more with each of so many other seeds.
+    ``further_seeds``: train the trials that are on the front now once more with each of so many other seeds. ``engine``: of
+    several sweeps that run in turn, in the place of ``address``.
 
     Raises:
         UserError: files do not decode, the resources do not fit, or the study was begun for another search space or data,
@@ -110,7 +109,7 @@ def run_sweep(
             named = {**named, **repeat_chains(space, book, further_seeds)}
         forget_stop(space.folder)
         stack.enter_context(signals_stop())
-        return _Sweep(space, book, named, observers).run(stack, address)
+        return _Sweep(space, book, named, observers, engine or Engine(stack, space.folder, address=address)).run(stack)
 
 
 class _Sweep:
@@ -122,15 +121,17 @@ class _Sweep:
         book: StudyBook,
         named: Mapping[str, tuple[StageJob, ...]],
         observers: Sequence[Observer],
+        engine: Engine,
     ) -> None:
         self._space = space
         self._book = book
-        self._store = Store(space.store_folder, area=space.name)
+        self._engine = engine
+        self._store = Store(space.store_folder, area=space.area)
         known = read_study(book.path)
         self._ledger = Ledger.open(space, named, known)
         self._chain_jobs = {**named, **self._ledger.repairs(known, self._store)}
         self._progress = Progress(name=space.name)
-        self._recovery = Recovery()
+        self._recovery = engine.recovery
         self._observers: list[Observer] = [self._recovery, self._progress, log_to(space.folder), *observers]
         self._told: set[tuple[Any, ...]] = set()
         self._began = time.time()
@@ -146,7 +147,7 @@ class _Sweep:
         self._queue: Any = None
         book.set_attr(BASELINES, self._ledger.named_keys())
 
-    def run(self, stack: ExitStack, address: str | None) -> SweepResult:
+    def run(self, stack: ExitStack) -> SweepResult:
         if self._nothing_to_do():
             self._tell(Kind.SWEEP_STARTED, self._plan(0))
             self._tell(Kind.SWEEP_ENDED, {"state": "finished"})
@@ -154,30 +155,15 @@ class _Sweep:
         if not (self._space.folder / PROGRESS_FILE).exists():
             self._write_progress()  # who looks while Ray starts sees that it is run
             stack.callback(self._note_end_before_start)
-        for left in self._space.folder.glob(f"{_SCRATCH}*"):  # of a driver that was killed: the study's lock is ours
-            shutil.rmtree(left, ignore_errors=True)
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self._space.folder))
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        set_environment()
-        # Imported before Ray is joined: in a submitted job Ray may unpack the code once more when its first node needs it.
-        from explorer.run import groups, queue_actor, tuning  # noqa: F401
-
-        nodes = stack.enter_context(cluster(address))
+        nodes = self._engine.start()
         self._signals = stack.enter_context(signals_stop())  # Ray has put its own handlers there
-        return self._result(self._run_on(nodes, scratch))
+        return self._result(self._run_on(nodes))
 
-    def _run_on(self, nodes: Sequence[Node], scratch: Path) -> str:
+    def _run_on(self, nodes: Sequence[Node]) -> str:
         """The state in which the sweep ended."""
-        import ray
-
-        from explorer.run.groups import WorkerGroups
-        from explorer.run.queue_actor import start_queue
-
         count = self._fitting(nodes)
-        self._queue = start_queue(self._space.store_folder)
-        ray.get(self._queue.open.remote(self._recovery.known()))
-        groups = WorkerGroups(self._queue, self._space, shape=_shape(self._space), scratch=scratch / "train")
-        groups.grow_to(count)  # they take seconds to come up; the rest goes on meanwhile
+        groups = self._engine.serve(self._space, count)
+        self._queue = self._engine.queue
         self._note(Kind.SWEEP_STARTED, self._plan(count))
         self._submit_chains()
         from explorer.run.previews import rung_zero
@@ -192,9 +178,8 @@ class _Sweep:
             ladder=self._ladder,
             rung0=rung_zero(self._space, self._queue),
         )
-        tuning = Tuning(
-            self._space, self._queue, searcher, TrialEvents(self._queue, searcher, self._ledger.chain_of), scratch
-        )
+        events = TrialEvents(self._queue, searcher, self._ledger.chain_of)
+        tuning = Tuning(self._space, self._queue, searcher, events, self._engine.scratch("tune-"))
         state = "failed"
         try:
             tuning.start()
@@ -220,7 +205,7 @@ class _Sweep:
         """How many groups to run on ``nodes``. Raises ``UserError``."""
         trials = self._space.budget.trials
         useful = (10**6 if trials is None else trials) + len(self._chain_jobs)
-        return slots(_shape(self._space), nodes, groups=self._space.resources.groups, useful=useful)
+        return slots(shape_of(self._space), nodes, groups=self._space.resources.groups, useful=useful)
 
     def _submit_chains(self) -> None:
         for name, jobs in self._chain_jobs.items():
@@ -243,10 +228,14 @@ class _Sweep:
                 raise SweepFailed(f"no worker group comes up: {lost}")
             if tuning.error is not None:
                 break
-            if self._full is not None or stop_requested(self._space.folder):
+            if self._full is not None or self._is_to_stop():
                 raise Stopped(None)
         if tuning.error is not None:
             raise SweepFailed(f"Ray Tune ended before the sweep did: {tuning.error}") from tuning.error
+
+    def _is_to_stop(self) -> bool:
+        group = self._space.member_of
+        return stop_requested(self._space.folder) or bool(group and stop_requested(self._space.folder.with_name(group)))
 
     def _follow_cluster(self, groups: WorkerGroups, searcher: SweepSearcher) -> None:
         """Nodes that join add groups. Those of a node that left wait for room; their jobs are taken by others."""
@@ -327,11 +316,16 @@ class _Sweep:
     def _end(self, state: str, groups: WorkerGroups) -> None:
         import ray
 
-        deadline = time.monotonic() + (0.0 if self._at_once else _LEAVE_S)
+        stays = self._engine.keep and state == "finished"
+        deadline = math.inf if stays else time.monotonic() + (0.0 if self._at_once else LEAVE_S)
         try:
-            ray.get(self._queue.close.remote(), timeout=_AT_ONCE_S if self._at_once else None)
-            while not groups.have_left(0.0) and time.monotonic() < deadline:
-                self._pump(_PUMP_S)  # a worker is not answered before its event was read
+            if not stays:
+                self._engine.keep = False  # its groups leave now, for as long as this sweep waits for them
+                ray.get(self._queue.close.remote(), timeout=_AT_ONCE_S if self._at_once else None)
+            # A worker is not answered before its event was read. What was dropped ends at its next epoch: where groups stay, the
+            # next sweep must not be told of it.
+            while (self._recovery.running if stays else not groups.have_left(0.0)) and time.monotonic() < deadline:
+                self._pump(_PUMP_S)
             while self._pump(0.0) and not self._at_once:
                 pass
         except ray.exceptions.RayError:
@@ -344,7 +338,7 @@ class _Sweep:
         trials = {names.get(name, name.lower()): count for name, count in counts.items() if count}
         self._write_progress()
         if state == "finished" and trials.get("failed") and not trials.get("complete"):
-            raise SweepFailed(f"not one of {trials['failed']} trials succeeded; {self._first_reason()}")
+            raise NoTrialSucceeded(f"not one of {trials['failed']} trials succeeded; {self._first_reason()}")
         return SweepResult(
             name=self._space.name,
             folder=self._space.folder,
@@ -394,7 +388,9 @@ class _Sweep:
 
     def _tell(self, kind: Kind, data: dict[str, Any]) -> None:
         """Not through the queue: before it is asked for events, or after."""
-        self._deliver([Event(sequence=self._recovery.sequence + 1, time=time.time(), kind=kind, data=data)])
+        read = self._recovery.sequence
+        self._deliver([Event(sequence=read + 1, time=time.time(), kind=kind, data=data)])
+        self._recovery.sequence = read  # the queue does not know of it, and will give the number to another one
 
     def _note_end_before_start(self) -> None:
         """Ctrl-C, or resources that do not fit: nothing was killed."""
@@ -406,8 +402,3 @@ class _Sweep:
         self._written = time.time()
         with suppress(OSError):  # a full disk: the next time, perhaps
             write_json(self._space.folder / PROGRESS_FILE, self._progress.snapshot(self._written).to_json(self._written))
-
-
-def _shape(space: SearchSpace) -> Shape:
-    need = space.resources
-    return Shape(workers=need.workers, cpus_per_worker=need.cpus_per_worker, gpus_per_worker=need.gpus_per_worker)

@@ -240,6 +240,12 @@ class Checker:
                 self._add(("baselines", i), f"unknown baseline {name!r}; {unknown(name, known)}")
 
 
+def shape_problems(error: ValidationError, model: type[BaseModel], marks: Marks) -> list[Problem]:
+    """What pydantic found, in the words of this module."""
+    found = error.errors(include_url=False)
+    return [marks.problem(place := _place(details), _message(details, _allowed(model, place))) for details in found]
+
+
 def _rejection(model: type[BaseModel], raw: Mapping[str, Any], already: set[ErrorKey]) -> str | None:
     """The first rule that ``raw`` breaks beyond those in ``already``; None if there is none."""
     for details in _validate(model, raw)[1]:

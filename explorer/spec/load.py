@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,37 @@ def load_space(source: str | Path, overrides: Sequence[str] = (), *, files: bool
         NotFound: there is no such file.
         SpecError: with every broken rule, each with its line.
     """
+    read = read_space(source)
+    if names_several(read.data):
+        raise SpecError(
+            str(read.path),
+            [f"it names several systems ({', '.join(map(str, read.data[SEVERAL]))}), and one is needed here; give one of these"],
+        )
+    space, found = build(read.data, read.marks, overrides, relative_to=read.place, files=files)
+    return _checked(str(read.path), space, [*read.problems, *found])
+
+
+SEVERAL = "systems"  # the key of a file that names several (:mod:`explorer.spec.portfolio`)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """A search space's file as data, its name filled in. ``place``: what paths in it are relative to."""
+
+    path: Path
+    data: Mapping[str, Any]
+    marks: Marks
+    problems: tuple[Problem, ...]
+    place: Path
+
+
+def read_space(source: str | Path) -> Read:
+    """What the YAML file ``source``, or the packaged one of that bare name, holds.
+
+    Raises:
+        NotFound: there is no such file.
+        SpecError: it holds no keys and values.
+    """
     path = find_space(source)
     try:
         text = path.read_text(encoding="utf-8")
@@ -40,10 +72,14 @@ def load_space(source: str | Path, overrides: Sequence[str] = (), *, files: bool
         problems.append(Problem(line=1, text=f"the file must hold keys and values; found {type(parsed.data).__name__}"))
     if not isinstance(parsed.data, Mapping):
         raise SpecError(str(path), map(str, problems))
-    packaged = path.parent == search_spaces.FOLDER
-    place = Path.cwd() if packaged else path.parent
-    space, found = _build({"name": path.stem, **parsed.data}, parsed.marks, overrides, relative_to=place, files=files)
-    return _checked(str(path), space, [*problems, *found])
+    place = Path.cwd() if path.parent == search_spaces.FOLDER else path.parent
+    data = {"name": path.stem, **parsed.data}
+    return Read(path=path, data=data, marks=parsed.marks, problems=tuple(problems), place=place)
+
+
+def names_several(data: Mapping[str, Any]) -> bool:
+    """Whether a file names several systems."""
+    return SEVERAL in data
 
 
 def make_space(data: Mapping[str, Any], overrides: Sequence[str] = (), *, subject: str) -> SearchSpace:
@@ -54,16 +90,17 @@ def make_space(data: Mapping[str, Any], overrides: Sequence[str] = (), *, subjec
     Raises:
         SpecError: with every broken rule.
     """
-    space, problems = _build(data, Marks(), overrides, relative_to=Path.cwd(), files=True)
+    space, problems = build(data, Marks(), overrides, relative_to=Path.cwd(), files=True)
     return _checked(subject, space, problems)
 
 
-def _build(
+def build(
     data: Mapping[str, Any], marks: Marks, overrides: Sequence[str], *, relative_to: Path, files: bool
 ) -> tuple[SearchSpace | None, list[Problem]]:
-    overridden, marks, wrong = _override(data, marks, overrides)
+    """The search space that ``data`` describes, None where it is too broken to be one, and the rules that it breaks."""
+    overridden, marks, wrong = override(data, marks, overrides)
     checker = Checker(marks=marks, relative_to=relative_to, files=files)
-    space = checker.check(_with_defaults(overridden))
+    space = checker.check(with_defaults(overridden))
     return space, [*wrong, *checker.problems]
 
 
@@ -85,7 +122,7 @@ def find_space(source: str | Path) -> Path:
     return packaged
 
 
-def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     """``storage`` absolute, ``tracking`` from the environment or beside the sweeps."""
     full = dict(data)
     storage = full.get("storage", "./runs")
@@ -103,9 +140,10 @@ def _with_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
     return full
 
 
-def _override(
+def override(
     data: Mapping[str, Any], marks: Marks, overrides: Sequence[str]
 ) -> tuple[dict[str, Any], Marks, list[Problem]]:
+    """``data`` with ``key=value`` set, where each value now stands, and what is wrong with them."""
     result = dict(data)
     places: dict[Place, str] = {}
     problems: list[Problem] = []

@@ -94,7 +94,8 @@ def check_name(value: str) -> str | None:
     return None
 
 
-def _name(value: Any) -> Any:
+def check_sweep_name(value: Any) -> Any:
+    """For pydantic: ``value`` where it can be a sweep's name. Raises ``ValueError``."""
     if isinstance(value, str) and (problem := check_name(value)):
         raise ValueError(problem)
     return value
@@ -105,7 +106,8 @@ def has_password(uri: str) -> bool:
     return bool(re.match(r"[^/]*://[^/@]*:[^/]*@", uri))
 
 
-def _tracking(value: Any) -> Any:
+def check_tracking(value: Any) -> Any:
+    """For pydantic: ``value`` where it can be an address of MLflow. Raises ``ValueError``."""
     if isinstance(value, str) and has_password(value):
         shown = re.sub(r"://[^/]*@", "://***@", value)
         raise ValueError(
@@ -146,11 +148,12 @@ class SearchSpace(_Frozen):
     ``storage`` and the manifest are absolute, whatever the YAML said, so that it means the same in every process.
     ``start_with`` conditioned: the first trial is one that serves every value of the fields that its system can condition on
     (AdaMML: the lambdas), and the search says when an independent one is worth it (``explorer/search/focus.py``).
+    ``member_of``: the portfolio that hands out its budget (:mod:`explorer.spec.portfolio`); empty where it is alone.
     ``order`` strict: with g groups, trial n is proposed from the trials up to n - g, exactly, so that the sweep ends with the
     same front however often it was interrupted. ``classes``: how many the data have, for ``explorer cost`` where they are not here.
     """
 
-    name: Annotated[str, BeforeValidator(_name)]
+    name: Annotated[str, BeforeValidator(check_sweep_name)]
     system: str
     preset: str = "tiny"
     config: dict[str, Any] = Field(default_factory=dict)
@@ -170,9 +173,10 @@ class SearchSpace(_Frozen):
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"
-    tracking: Annotated[str, BeforeValidator(_tracking)] = ""
+    tracking: Annotated[str, BeforeValidator(check_tracking)] = ""
     seed: int = Field(default=0, ge=0, lt=2**31)
     classes: int | None = Field(default=None, ge=1)
+    member_of: str = ""
 
     @property
     def folder(self) -> Path:
@@ -183,6 +187,11 @@ class SearchSpace(_Frozen):
     def store_folder(self) -> Path:
         """The stage store, shared by all sweeps of the storage."""
         return local_root(self.storage) / "store"
+
+    @property
+    def area(self) -> str:
+        """Of the store, for what is half trained: members of a portfolio are trained by the same workers."""
+        return self.member_of or self.name
 
     @property
     def cache_folder(self) -> Path:
@@ -251,6 +260,8 @@ class SearchSpace(_Frozen):
         """As one would write it in YAML, every value spelled out; JSON-able. Loading it gives an equal space."""
         dumped = self.model_dump(mode="json")
         config = dumped.pop("config")
+        if not self.member_of:
+            del dumped["member_of"]
         return {**dumped, **config}
 
     def to_yaml(self) -> str:

@@ -116,7 +116,8 @@ class Projection:
         self._runs.write(parent, params=_flat(self._space.dump()), tags={**origin_tags(self._space), **described})
         sites = self._space.load_system().sites(self._space.base_config())
         shares = [share for site in sites for share in site.shares]
-        self._runs.set_experiment_tag(VIEW_TAG, first_columns(shares, list(self._space.search)))
+        alone = not self._space.member_of  # else the experiment holds sweeps of other systems, too
+        self._runs.set_experiment_tag(VIEW_TAG, first_columns(shares if alone else (), list(self._space.search) if alone else ()))
         self._running = True
         self._catch_up(event)
 

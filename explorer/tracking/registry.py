@@ -19,6 +19,7 @@ from explorer.tracking.where import (
     artifacts_location,
     client_of,
     default_tracking,
+    experiment_of,
     sweep_id,
     tracking_of,
     without_password,
@@ -82,7 +83,7 @@ def register(pick: Path, name: str, *, alias: str, sweep: Path) -> Registered:
         created = version is None
         if version is None:
             location = artifacts_location(tracking, sweep)
-            experiment_id, run_id = _run_of(client, facts, identity[SWEEP_ID], location)
+            experiment_id, run_id = _run_of(client, experiment_of(sweep), facts, identity[SWEEP_ID], location)
             version = _new_version(client, name, pick, facts, identity, experiment_id, run_id)
         client.set_registered_model_alias(name, label, version.version)
     return Registered(name=name, version=str(version.version), alias=label, tracking=tracking, created=created)
@@ -200,9 +201,14 @@ def version_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in tags.items()}
 
 
-def _run_of(client: MlflowClient, facts: Mapping[str, Any], sweep: str, location: str | None) -> tuple[str, str | None]:
-    """Experiment and run that the point comes from: its trial's, else the sweep's; without any, a new experiment's."""
-    name, trial = facts["provenance"]["sweep"], facts["provenance"]["trial"]
+def _run_of(
+    client: MlflowClient, name: str, facts: Mapping[str, Any], sweep: str, location: str | None
+) -> tuple[str, str | None]:
+    """Experiment (called ``name``) and run that the point comes from: its trial's, else the sweep's.
+
+    Without any, a new experiment's.
+    """
+    trial = facts["provenance"]["trial"]
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)), None

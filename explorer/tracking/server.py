@@ -17,7 +17,15 @@ from pathlib import Path
 from explorer.errors import NotFound, TrackingFailed, UserError
 from explorer.tracking.columns import table_page
 from explorer.tracking.runs import ROLE, SWEEP_ID
-from explorer.tracking.where import SQLITE, client_of, default_tracking, sweep_id, tracking_of, without_user
+from explorer.tracking.where import (
+    SQLITE,
+    client_of,
+    default_tracking,
+    experiment_of,
+    sweep_id,
+    tracking_of,
+    without_user,
+)
 
 LOOPBACK = "127.0.0.1"
 # MLflow's own job execution judges language models. With it a server is ten processes in place of two and takes two to three times
@@ -74,7 +82,7 @@ def _pages(tracking: str, sweep: Path | None, server: str) -> Pages:
     if sweep is None:
         return Pages(sweep=f"{server}/", table=None)
     client = client_of(tracking)  # creates the database in order, should it not be there yet
-    experiment = client.get_experiment_by_name(sweep.absolute().name)
+    experiment = client.get_experiment_by_name(experiment_of(sweep))
     if experiment is not None and experiment.lifecycle_stage == "active":
         condition = f"tags.`{SWEEP_ID}` = '{sweep_id(sweep)}' and tags.`{ROLE}` = 'sweep'"
         page = f"#/experiments/{experiment.experiment_id}"

@@ -94,10 +94,10 @@ class MlflowTracker:
             space = self._space
             runs = Runs(
                 uri=self.uri,
-                experiment=space.name,
+                experiment=space.member_of or space.name,
                 name=space.name,
                 sweep_id=sweep_id(space.folder),
-                artifacts=artifacts_location(self.uri, space.folder),
+                artifacts=artifacts_location(self.uri, space.folder.with_name(space.member_of or space.name)),
             )
             self._projection = Projection(space, runs)
         return self._projection

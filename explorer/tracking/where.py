@@ -52,6 +52,12 @@ def tracking_of(sweep: Path) -> str:
     return uri or _on(os.environ.get(ENVIRONMENT, ""))
 
 
+def experiment_of(sweep: Path) -> str:
+    """The experiment that holds the runs of the sweep in this folder: its own, or that of the portfolio that it belongs to."""
+    raw = yaml.safe_load((sweep / SPACE_FILE).read_text(encoding="utf-8"))
+    return str(raw.get("member_of") or raw.get("name") or sweep.absolute().name)
+
+
 def default_tracking(runs: Path = RUNS) -> str:
     """``MLFLOW_TRACKING_URI``, else the database of the sweeps in ``runs``.
 

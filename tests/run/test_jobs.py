@@ -246,6 +246,21 @@ def test_closed_queue_sends_workers_home_and_stops_running_jobs(store: Store) ->
     assert not queue.report("warmup", "w", epoch(0))
 
 
+def test_what_ended_is_told_as_reused_or_tried_anew_when_another_sweep_asks_for_it(store: Store) -> None:
+    queue = store.queue()
+    queue.submit((WARMUP, JOINT_A), "chain:one")
+    store.train(queue)
+    queue.take("w")
+    queue.fail("joint-a", "w", FINAL)
+    queue.forget_ended()
+    queue.submit((WARMUP, JOINT_A), "chain:one")
+    assert kinds(queue, "warmup")[-1] is Kind.STAGE_REUSED and state(queue, "warmup") is State.DONE
+    assert state(queue, "joint-a") is State.READY
+    assert queue.take("w").job == JOINT_A
+    queue.forget_ended()
+    assert state(queue, "joint-a") is State.RUNNING, "what still runs is known as before"
+
+
 def test_events_are_numbered_without_gaps_and_forgotten_once_read(store: Store) -> None:
     queue = store.queue()
     queue.submit(TRIAL_A, "a")

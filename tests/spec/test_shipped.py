@@ -6,23 +6,26 @@ import pytest
 
 import search_spaces
 from explorer.spec import load_space
+from explorer.spec.load_portfolio import load_any
 from explorer.spec.plan import baseline_chains, chain
+from explorer.spec.portfolio import Portfolio
 
 
 @pytest.mark.parametrize("name", search_spaces.names())
 def test_every_shipped_space_is_valid_and_says_how_to_start_it(name: str) -> None:
-    space = load_space(name, files=False)
+    found = load_any(name, files=False)
     text = (search_spaces.FOLDER / f"{name}.yaml").read_text()
     assert text.startswith("# ")
     assert "explorer sweep" in text.partition("\nname:")[0]
-    assert space.load_system().warnings(space.base_config(), tuple(space.search)) == ()
+    for space in found.members.values() if isinstance(found, Portfolio) else [found]:
+        assert space.load_system().warnings(space.base_config(), tuple(space.search)) == ()
 
 
 @pytest.mark.parametrize("name", search_spaces.names())
 def test_every_shipped_space_as_a_sweep_writes_it_down_is_the_same_to_whoever_resumes_it(name: str, tmp_path: Path) -> None:
-    space = load_space(name, files=False)
+    space = load_any(name, files=False)
     (tmp_path / "space.yaml").write_text(space.to_yaml())
-    assert load_space(tmp_path / "space.yaml", files=False) == space
+    assert load_any(tmp_path / "space.yaml", files=False) == space
 
 
 def test_a_packaged_space_is_found_by_bare_name_from_any_folder(
