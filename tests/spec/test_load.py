@@ -239,7 +239,7 @@ def test_a_wrong_override_is_told_as_it_was_written(folder: Path, override: str,
 
 
 def test_a_name_that_nothing_has_lists_the_packaged_spaces(folder: Path) -> None:
-    with pytest.raises(NotFound, match=r"adamml_mini_sports1m, adamml_small, arnet_activitynet, .*, quickstart, three_systems, toy"):
+    with pytest.raises(NotFound, match=r"adamml_small, arnet_activitynet, .*, quickstart, three_systems, toy"):
         load_space("quikstart")
 
 
