@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +31,10 @@ UNIMODAL = "unimodal"  # baselines of this name, or of names that begin with it 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPoint:
-    """An operating point with where it comes from. ``name`` is a baseline's; a baseline has no trial."""
+    """An operating point with where it comes from. ``name`` is a baseline's; a baseline has no trial.
+
+    ``forked_from``: the trial whose checkpoint its trial started from, where that was not trained from scratch.
+    """
 
     point: OperatingPoint
     system: str
@@ -40,6 +43,7 @@ class FrontPoint:
     name: str | None
     result: Path  # the stage's folder in the store
     mode: str = "policy"  # in which it was measured
+    forked_from: int | None = None
 
     @property
     def val(self) -> Measured:
@@ -79,7 +83,8 @@ class FrontPoint:
     @property
     def label(self) -> str:
         """What people call it: the baseline's name, else trial, stage and epoch (counted from 0, as everywhere)."""
-        return self.name or f"trial {self.trial}, {self.point.stage} epoch {self.point.epoch}"
+        fork = "" if self.forked_from is None else f" (forked from trial {self.forked_from})"
+        return self.name or f"trial {self.trial}{fork}, {self.point.stage} epoch {self.point.epoch}"
 
     def to_json(self, convention: Convention) -> dict[str, Json]:
         """One entry of ``points`` or ``baselines`` in the output of ``front``; GFLOPs in ``convention``."""
@@ -89,6 +94,7 @@ class FrontPoint:
             "point_id": self.point_id,
             "system": self.system,
             "trial": self.trial,
+            "forked_from": self.forked_from,
             "stage": self.point.stage,
             "epoch": self.point.epoch,
             "knobs": dict(self.point.knobs),
@@ -358,7 +364,8 @@ def _trial_points(record: SweepRecord) -> Iterator[FrontPoint]:
             if stage.key in seen or stage.baseline is not None:
                 continue
             seen.add(stage.key)
-            yield from _points(stage, record, trial=trial.number, parameters=trial.parameters, name=None)
+            for point in _points(stage, record, trial=trial.number, parameters=trial.parameters, name=None):
+                yield point if trial.forked_from is None else replace(point, forked_from=trial.forked_from)
 
 
 def _baseline_points(record: SweepRecord) -> Iterator[FrontPoint]:

@@ -202,6 +202,7 @@ def pick_info(
         "provenance": {
             "sweep": front.name,
             "trial": point.trial,
+            "forked_from": point.forked_from,
             "key": point.point.key,
             "parents": info.get("parents", {}),
             "seed": info["seed"],

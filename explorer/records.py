@@ -47,6 +47,7 @@ class TrialRecord:
 
     ``state``: as in the study, or PAUSED. ``values``: its objectives in the space's order, None unless complete. ``started``,
     ``ended``: seconds since the epoch. ``rungs``: name -> passes of its stage, of those of early stopping that it has reached.
+    ``forked_from``: number of the trial that it was forked from, if it was.
     """
 
     number: int
@@ -57,6 +58,7 @@ class TrialRecord:
     started: float | None = None
     ended: float | None = None
     rungs: Mapping[str, int] = field(default_factory=dict)
+    forked_from: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +175,7 @@ def read_sweep(folder: Path) -> SweepRecord:
                 started=t.started,
                 ended=t.ended,
                 rungs={name: rung["passes"] for name, rung in t.attrs.get("rungs", {}).items()},
+                forked_from=None if t.fork is None else t.fork.trial,
             )
             for t in trials
         ),

@@ -110,7 +110,7 @@ class Optimiser:
     momentum: float = 0.0
     weight_decay: float = 0.0
     schedule: Literal["constant", "multistep", "cosine", "one_cycle"] = "constant"
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[float, ...] = ()
     factor: float = 0.1
     bias_times: float = field(default=1.0, metadata=LATER)
     linear_times: float = field(default=1.0, metadata=LATER)
@@ -145,7 +145,9 @@ class Stage:
     that any setting of its replay knobs reaches within the budget; the first of equals. ``epochs`` 0 trains nothing: what
     the stages before gave (or ``System.initial_state`` reads) is measured in ``mode``. ``accumulate``: a batch is computed
     in so many parts (batch statistics are those of a part); ``precision``: ``bfloat16`` is autocast; both change results, so
-    they are here.
+    they are here. ``forkable``: the stage can be trained on from its own result for other values of :meth:`System.trade_off`
+    (see :func:`trainables.kit.engine.keys.forked`); no other stage before it depends on these. ``full_epochs``: of such a fork, the
+    epochs over which its schedules were laid out.
     """
 
     name: str
@@ -162,6 +164,8 @@ class Stage:
     accumulate: int = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     recipe_version: int = 1
+    forkable: bool = False
+    full_epochs: int | None = None
     depends: Mapping[str, Json] = field(default_factory=dict)
 
     @property
@@ -255,7 +259,7 @@ class Data(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
-    """Where training stands. ``noise``: one number of (seed, epoch, pass).
+    """Where training stands: ``epoch`` (from 0) of the ``epochs`` of its schedules. ``noise``: one number of (seed, epoch, pass).
 
     With a video's ``index_B`` it keys every random number of a step (``kit.noise``), so that a draw depends neither on
     the number of ranks nor on the composition of the batch.
@@ -470,6 +474,13 @@ class System(abc.ABC):
     def conditioning(self, config: Any, ranges: Mapping[str, tuple[float, float]]) -> Conditioning | None:
         """How to train once for every value in ``ranges`` (searched field -> lowest, highest); None if no field can be."""
         return None
+
+    def trade_off(self, config: Any) -> tuple[str, ...]:
+        """The fields that move a trial along the front, between accurate and cheap: positive, compared by their logarithms.
+
+        A search aims a trial between two others by them (dotted paths; none by default: nothing can be aimed).
+        """
+        return ()
 
     @abc.abstractmethod
     def data_fingerprint(self, config: Any) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from explorer.forecast import Forecast
     from explorer.spec.plan import PlanInfo, PlannedStage
     from explorer.spec.portfolio import Portfolio
-    from explorer.spec.space import SearchSpace
+    from explorer.spec.space import FillGaps, SearchSpace
 
 
 def command(
@@ -107,7 +107,7 @@ def _told(needs: Forecast) -> str:
 
 def _summary(space: SearchSpace) -> str:
     limits = space.budget.model_dump(exclude_none=True)
-    group = space.resources
+    group, gaps = space.resources, space.fill_gaps
     lines = {
         "system": f"{space.system}, preset {space.preset}",
         "searched": f"\n{' ':14}".join(f"{path}: {dimension}" for path, dimension in space.search.items()) or "nothing",
@@ -115,11 +115,17 @@ def _summary(space: SearchSpace) -> str:
         "constraints": ", ".join(space.constraints),
         "baselines": ", ".join(space.baselines),
         "budget": ", ".join(f"{number:g} {unit}" for unit, number in limits.items()) + f", sampler {space.sampler}",
+        "gaps": "" if gaps is None else _gaps(gaps, kept=space.start_with == "conditioned"),
         "a group": f"{group.workers} worker(s) of {group.cpus_per_worker:g} CPU, {group.gpus_per_worker:g} GPU",
         "folder": str(space.folder),
     }
     told = "\n".join(f"  {name:<12}{text}" for name, text in lines.items() if text)
     return f"OK: {space.name}\n{told}"
+
+
+def _gaps(gaps: FillGaps, *, kept: bool) -> str:
+    trials = "independent trials fill them" if kept else f"one trial in {gaps.every} fills them, from {gaps.after} complete ones on"
+    return trials if gaps.fork is None else f"{trials}, forked, with {gaps.fork:.0%} of the epochs"
 
 
 def _table(info: PlanInfo, groups: int, measured: Calibration | None) -> str:

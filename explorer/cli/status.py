@@ -27,7 +27,7 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Say how far a sweep is: trials by state and why some failed, epochs, hypervolume, elapsed and remaining time."""
+    """Say how far a sweep is: trials by state, why some failed or aim at a gap, epochs, hypervolume, elapsed and remaining time."""
     if address is not None:
         _of_job(address, sweep, logs=logs, as_json=as_json)
         return
@@ -84,6 +84,15 @@ def _details(status: SweepStatus) -> list[str]:
         lines.append(
             f"{status.previews['made']} proposals previewed; {used}; Kendall's tau over {agreed['trials']} finished trials: {tau}"
         )
+    if status.aimed:
+        all_trials = sum(status.trials.values())
+        forks = sum(trial.forked_from is not None for trial in status.aimed)
+        forked = f", {forks} of them forked from a neighbour" if forks else ""
+        lines.append(f"{len(status.aimed)} of {all_trials} trials were aimed at gaps of the front{forked}")
+    for trial in status.aimed:
+        if trial.state in ("running", "paused"):
+            forked = "" if trial.forked_from is None else f", forked from trial {trial.forked_from}"
+            lines.append(f"trial {trial.trial} ({trial.state}) is aimed at {trial.aim}{forked}")
     for error in status.errors:
         values = ", ".join(f"{name}={value}" for name, value in error.parameters.items())
         lines.append(f"trial {error.trial} failed: {error.error}\n    with {values or 'nothing searched'}")

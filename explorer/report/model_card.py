@@ -11,6 +11,8 @@ def model_card(name: str, facts: Mapping[str, Any]) -> str:
     """The card in Markdown. ``name``: the pick's."""
     provenance = facts["provenance"]
     trial = "a baseline" if provenance["trial"] is None else f"trial {provenance['trial']}"
+    if provenance.get("forked_from") is not None:
+        trial += f", forked from trial {provenance['forked_from']}"
     lines = [
         f"# {_md(name)}",
         "",

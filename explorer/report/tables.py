@@ -32,7 +32,7 @@ def front_table(front: Front, *, width: int = 100) -> Table:
     repeats = [None if p.name else front.repeats(p) for p in rows]
     always = {
         "point": [point.name or point.point_id for point in rows],
-        "trial": [_short(point.trial) for point in rows],
+        "trial": [_trial(point) for point in rows],
         METRIC: [_accuracy(point.val) for point in rows],
         **({"further seeds": [_seeds(found) for found in repeats]} if any(repeats) else {}),
         "GFLOPs": [_short(point.val.gflops[front.convention]) for point in rows],
@@ -63,6 +63,10 @@ def front_table(front: Front, *, width: int = 100) -> Table:
         style = "dark_orange" if point.name else None
         table.add_row(*map(Text, cells), style=style, end_section=index == len(points) - 1)
     return table
+
+
+def _trial(point: FrontPoint) -> str:
+    return _short(point.trial) if point.forked_from is None else f"{point.trial} < {point.forked_from}"
 
 
 def _first_that_fit(columns: Mapping[str, Sequence[str]], room: int) -> Iterator[tuple[str, Sequence[str]]]:
@@ -152,6 +156,8 @@ def caption(front: Front) -> str:
     ]
     if any(front.repeats(point) for point in front.points):
         lines.append("further seeds: the best within a point's cost of its trial trained anew; mean ± standard error (how many)")
+    if any(point.forked_from is not None for point in front.points):
+        lines.append("trial 7 < 3: forked from trial 3, trained on from its checkpoint for a share of the epochs")
     if (reference := front.reference) is not None:
         lines.append(
             f"hypervolume {front.hypervolume:.3f}, chosen on val, valued on {reference.split}; reference "
@@ -182,6 +188,8 @@ def point_table(point: FrontPoint, front: Front) -> Table:
     table.add_row("GFLOPs", *(_short(m.gflops[front.convention]) for m in columns.values()))
     for site in point.val.rates:
         table.add_row(Text(f"{site} %"), *(f"{100 * m.rates[site]:.0f}" for m in columns.values()))
+    if point.forked_from is not None:
+        table.add_row("forked from", f"trial {point.forked_from}")
     return table
 
 

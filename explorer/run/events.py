@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
     # candidates: previewed for it, failed: how many of them, agreement: {trials, tau, low, trusted} (explorer/search/previews.py)
     TRIAL_PREVIEWED = "trial_previewed"
-    TRIAL_STARTED = "trial_started"  # params, chain: {stage: key}
+    TRIAL_STARTED = "trial_started"  # params, chain: {stage: key}; like every event of a trial: aim and fork, where it has them
     TRIAL_FINISHED = "trial_finished"  # params, chain, values: {objective: float}
     TRIAL_FAILED = "trial_failed"  # params, chain, error
     TRIAL_PAUSED = "trial_paused"  # params, chain, rung: STAGE or STAGE:EPOCHS, values: {objective: float} there

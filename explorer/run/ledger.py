@@ -9,7 +9,8 @@ from typing import Any
 
 from explorer.search.book import CHAIN, RUNGS
 from explorer.search.reader import TrialRecord
-from explorer.spec.plan import chain, plan_info
+from explorer.spec.fork import Fork
+from explorer.spec.plan import chain, own_chain, plan_info
 from explorer.spec.rungs import Rung
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
@@ -33,16 +34,16 @@ class Ledger:
         ledger = cls(space=space, named=named)
         for trial in trials:
             if trial.state != "FAIL":
-                ledger.chain_of(trial.params)
+                ledger.chain_of(trial.params, trial.fork)
         return ledger
 
-    def chain_of(self, params: Mapping[str, Any]) -> dict[str, str]:
+    def chain_of(self, params: Mapping[str, Any], fork: Fork | None = None) -> dict[str, str]:
         """Stage name -> key of a trial, whose stages count as spent from now on."""
-        identity = json.dumps(dict(params), sort_keys=True)
+        identity = json.dumps([dict(params), None if fork is None else fork.to_json()], sort_keys=True)
         if identity not in self._chains:
-            jobs = chain(self.space, params)
+            jobs = chain(self.space, params, fork)
             self.jobs |= {job.key: job for job in jobs}
-            self._chains[identity] = {job.stage: job.key for job in jobs}
+            self._chains[identity] = own_chain(jobs)
         return self._chains[identity]
 
     def passes_are_spent(self, trials: Iterable[tuple[int, str, Mapping[str, Any]]]) -> bool:
@@ -86,8 +87,8 @@ class Ledger:
         """Chains of complete trials of which a checkpoint is gone or failed its checksum: it is trained again."""
         found = {}
         for trial in trials:
-            if trial.state == "COMPLETE" and not all(map(store.has, self.chain_of(trial.params).values())):
-                found[f"repair of trial {trial.number}"] = chain(self.space, trial.params)
+            if trial.state == "COMPLETE" and not all(map(store.has, self.chain_of(trial.params, trial.fork).values())):
+                found[f"repair of trial {trial.number}"] = chain(self.space, trial.params, trial.fork)
         return found
 
     def done(self, store: Store) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from explorer.run.events import Event, Kind
 from explorer.run.progress import Progress
+from explorer.search.aim import AIM, Aim
+from explorer.spec.fork import Fork
 from explorer.spec.rungs import Rung
 
 LOG_FILE = "sweep.log"  # the lines of every run of the sweep
@@ -59,6 +61,10 @@ def news(event: Event) -> str | None:
             return f"stage {event.stage} failed: {_line(data['error'])}"
         case Kind.TRIAL_PREVIEWED:
             return _previewed(event)
+        case Kind.TRIAL_STARTED:
+            fork = Fork.of(data)
+            forked = "" if fork is None else f", forked from trial {fork.trial}"
+            return f"trial {event.trial} is aimed at {Aim.of(data[AIM])}{forked}" if AIM in data else None
         case Kind.TRIAL_FINISHED:
             return f"trial {event.trial} finished: {_values(data['values'])}"
         case Kind.TRIAL_FAILED:

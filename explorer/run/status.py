@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.errors import NotFound
 from explorer.records import STUDY_FILE, begun_members, member_names
 from explorer.run.progress import PROGRESS_FILE
+from explorer.search.aim import AIM, Aim
 from explorer.search.book import PREVIEW
 from explorer.search.reader import TrialRecord, read_study
 
@@ -47,6 +48,16 @@ class TrialError:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AimedTrial:
+    """A trial that was aimed at a gap of the front, its state now, and the trial that it was forked from, if it was."""
+
+    trial: int
+    state: str
+    aim: Aim
+    forked_from: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepStatus:
     """``state``: running, finished, interrupted, failed, or ``killed``: its driver died and nobody has resumed it.
 
@@ -69,6 +80,7 @@ class SweepStatus:
     elapsed_s: float
     remaining_s: float | None
     errors: tuple[TrialError, ...] = ()
+    aimed: tuple[AimedTrial, ...] = ()
     host: str | None = None
     pid: int | None = None
     updated: float | None = None
@@ -96,6 +108,7 @@ class SweepStatus:
             "elapsed_seconds": self.elapsed_s,
             "remaining_seconds": self.remaining_s,
             "errors": [asdict(error) for error in self.errors],
+            "aimed": [asdict(trial) for trial in self.aimed],
             "driver": {"host": self.host, "pid": self.pid, "updated": self.updated},
             "job": None if self.job is None else dict(self.job),
             "previews": None if self.previews is None else dict(self.previews),
@@ -121,9 +134,8 @@ def sweep_status(folder: Path) -> SweepStatus:
     """The status of the sweep in ``folder``. Raises ``NotFound`` where there is none."""
     from explorer.browse import Front
 
-    names = {"FAIL": "failed"}
     trials = read_study(folder / STUDY_FILE)
-    states = Counter("paused" if t.paused_at else names.get(t.state, t.state.lower()) for t in trials)
+    states = Counter(_trial_state(trial) for trial in trials)
     progress = _read(folder / PROGRESS_FILE)
     state = _state(progress)
     if state != "running" and states["running"]:  # they run again when the sweep is resumed
@@ -147,6 +159,16 @@ def sweep_status(folder: Path) -> SweepStatus:
             for t in trials
             if t.state == "FAIL"
         ),
+        aimed=tuple(
+            AimedTrial(
+                trial=t.number,
+                state=_trial_state(t),
+                aim=Aim.of(t.attrs[AIM]),
+                forked_from=None if t.fork is None else t.fork.trial,
+            )
+            for t in trials
+            if AIM in t.attrs
+        ),
         host=progress.get("host"),
         pid=progress.get("pid"),
         updated=progress.get("updated"),
@@ -160,6 +182,12 @@ def _previews(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
     if not chosen:
         return None
     return {"made": sum(note["candidates"] for note in chosen), "agreement": chosen[-1]["agreement"]}
+
+
+def _trial_state(trial: TrialRecord) -> str:
+    if trial.paused_at:
+        return "paused"
+    return {"FAIL": "failed"}.get(trial.state, trial.state.lower())
 
 
 def _best(front: Front) -> BestPoint | None:

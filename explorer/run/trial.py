@@ -14,9 +14,10 @@ from explorer.fronts import OperatingPoint, front
 from explorer.run.entry import State
 from explorer.run.jobs import Outcome
 from explorer.search.book import REACHED
-from explorer.search.scheduler import at_rung
+from explorer.search.scheduler import at_rung, passed_by
 from explorer.search.searcher import REASON, TRIAL_ATTRS, TRIAL_STATE
-from explorer.spec.plan import chain, trial_rungs
+from explorer.spec.fork import Fork
+from explorer.spec.plan import chain, own_chain, trial_rungs
 from explorer.spec.rungs import Rung
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
@@ -32,11 +33,15 @@ def run_trial(config: Mapping[str, Any], *, space: SearchSpace, queue: Any) -> N
     stopped, Tune leaves it inside the report.
     """
     try:
-        jobs = chain(space, config["params"])
+        fork = Fork.of(config)
+        jobs = chain(space, config["params"], fork)
         for rung in trial_rungs(space, config["params"]):
-            tune.report(_at_rung(space, jobs, rung, queue, config["number"]))
+            if fork is not None and rung.epochs is not None:
+                tune.report(passed_by(rung))
+            else:
+                tune.report(_at_rung(space, jobs, rung, queue, config["number"]))
         result: dict[str, Any] = {**_measured(space, jobs, queue, config["number"]), TRIAL_STATE: "COMPLETE"}
-        if space.conditioning() is not None or space.preview is not None:
+        if space.measures_fronts:
             result[TRIAL_ATTRS] = json.dumps({REACHED: reached(space, jobs)})
     except Exception as error:
         message = str(error) if isinstance(error, StageFailed) else f"{type(error).__name__}: {error}"
@@ -64,7 +69,8 @@ def measure(space: SearchSpace, last: StageJob) -> dict[str, float]:
 def reached(space: SearchSpace, jobs: Sequence[StageJob]) -> dict[str, list[Any]]:
     """The front of a trial's own points, on validation: accuracy, GFLOPs by the full convention and knobs of each."""
     store = Store(space.store_folder)
-    points = front(OperatingPoint.from_dict(raw) for job in jobs for raw in store.points(job.key))
+    own = own_chain(jobs).values()  # not what a fork's parent reached
+    points = front(OperatingPoint.from_dict(raw) for key in own for raw in store.points(key))
     return {
         "accuracy_P": [point.val.accuracy for point in points],
         "gflops_P": [point.val.gflops["full"] for point in points],
@@ -76,7 +82,7 @@ def _at_rung(
     space: SearchSpace, jobs: Sequence[StageJob], rung: Rung, queue: Any, number: int
 ) -> Mapping[str, Any]:
     """Train ``jobs`` as far as ``rung``; what the trial reports there."""
-    place = next(i for i, job in enumerate(jobs) if job.stage == rung.stage)
+    place = max(i for i, job in enumerate(jobs) if job.stage == rung.stage)  # of a fork: its own
     needed, job = jobs[: place + 1], jobs[place]
     _train(needed, queue, number=number, until={} if rung.epochs is None else {job.key: rung.epochs})
     epochs = max(1, job.epochs) if rung.epochs is None else rung.epochs  # what trains nothing is measured once

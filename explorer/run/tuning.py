@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from ray.tune import Callback
 from explorer.run.events import Kind
 from explorer.run.queue_actor import ON_HEAD_NODE
 from explorer.run.trial import run_trial, subscriber
+from explorer.search.aim import AIM
+from explorer.search.book import ChainOf
 from explorer.search.scheduler import ParetoHalving
 from explorer.search.searcher import REASON, TRIAL_ATTRS, TRIAL_STATE, StudySearcher
+from explorer.spec.fork import FORK, Fork
 from explorer.spec.space import SearchSpace
 
 _log = logging.getLogger(__name__)
@@ -44,9 +47,7 @@ class TrialEvents(Callback):
     A trial that was cut short because the sweep was interrupted has not ended: nothing is told of it.
     """
 
-    def __init__(
-        self, queue: Any, searcher: SweepSearcher, chain_of: Callable[[Mapping[str, Any]], Mapping[str, str]]
-    ) -> None:
+    def __init__(self, queue: Any, searcher: SweepSearcher, chain_of: ChainOf) -> None:
         self._queue = queue
         self._searcher = searcher
         self._chain_of = chain_of
@@ -93,9 +94,14 @@ class TrialEvents(Callback):
             self._queue.drop.remote(subscriber(trial.config["number"]))
 
     def _note(self, kind: Kind, trial: Any, **data: Any) -> None:
-        params = trial.config["params"]
-        data = {"params": params, "chain": self._chain_of(params), **data}
+        params, fork = trial.config["params"], Fork.of(trial.config)
+        data = {"params": params, "chain": self._chain_of(params, fork), **self._why(trial.config["number"]), **data}
         self._queue.note.remote(kind, trial.config["number"], data)
+
+    def _why(self, number: int) -> dict[str, Any]:
+        """Why it was this trial, where that is to be told."""
+        notes = self._searcher.book.notes(number)
+        return {name: notes[name] for name in (AIM, FORK) if name in notes}
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its arguments for Tuner.restore, which this program does not use

@@ -21,17 +21,20 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from explorer.errors import SweepMismatch, UserError
+from explorer.search.aim import AIM
 from explorer.search.distributions import to_distributions
+from explorer.search.focus import Focus
 from explorer.search.journal import lock_for_writing, mend
 from explorer.search.known import Known, Proposal
 from explorer.search.samplers import load_sampler
 from explorer.search.samplers.random import propose as propose_random
 from explorer.search.search import Params, Search
 from explorer.spec.dimension import Value
+from explorer.spec.fork import FORK, Fork
 
 Ended = Literal["COMPLETE", "PRUNED", "FAIL"]
 
-# User attributes of a trial.
+# User attributes of a trial, beside AIM and FORK.
 CHAIN = "chain"  # {stage: key}
 # {"trials": how many there were when it was asked, "running": which of them had not ended}; where it was one of several
 # proposals, "drawn": of how many, "index": which
@@ -53,10 +56,14 @@ _CONSTRAINT_ATTR = "constraints"  # Optuna's own prefix of what set_constraint s
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A trial to run."""
+    """A trial to run. ``fork``: of one that is not trained from scratch."""
 
     number: int
     params: Params
+    fork: Fork | None = None
+
+
+ChainOf = Callable[[Params, Fork | None], Mapping[str, str]]  # stage name -> key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +142,7 @@ class StudyBook:
 
     # --- ask ----------------------------------------------------------------------------------------------------------
 
-    def ask(
-        self, chain_of: Callable[[Params], Mapping[str, str]] | None = None, chosen: Chosen | None = None
-    ) -> Asked | None:
+    def ask(self, chain_of: ChainOf | None = None, chosen: Chosen | None = None) -> Asked | None:
         """The next trial, or None where the budget is used up or the search holds no other point (or :attr:`must_wait`).
 
         Trials that a process left unfinished come first, then queued points. ``chain_of`` gives the stage keys that are
@@ -158,7 +163,7 @@ class StudyBook:
             if chain_of is None:
                 return asked
             try:
-                self.note(asked.number, CHAIN, dict(chain_of(asked.params)))
+                self.note(asked.number, CHAIN, dict(chain_of(asked.params, asked.fork)))
             except UserError as error:
                 self.tell(asked.number, state="FAIL", attrs={REASON: str(error)})
             else:
@@ -187,7 +192,8 @@ class StudyBook:
         for path, distribution in self._distributions.items():  # a process may have died between two of them
             if path not in trial.params:
                 running._suggest(path, distribution)
-        return Asked(number=number, params={path: params[path] for path in self.search.search})
+        own = {path: params[path] for path in self.search.search}
+        return Asked(number=number, params=own, fork=Fork.of(trial.user_attrs))
 
     def _ask_queued(self) -> Asked:
         queued = self._study.ask(self._distributions)
@@ -234,6 +240,7 @@ class StudyBook:
             distributions=self._distributions,
             user_attrs={
                 KNEW: {**drawn.knew, **({"index": chosen.index} if chosen.index else {})},
+                **proposal.notes,
                 **({} if chosen.note is None else {PREVIEW: dict(chosen.note)}),
             },
             system_attrs=dict(proposal.system_attrs),
@@ -241,7 +248,7 @@ class StudyBook:
         trial_id = self._storage.create_new_trial(self._id, template_trial=template)
         number = self._storage.get_trial(trial_id).number
         assert number == drawn.number, f"the study has two writers: expected trial {drawn.number}, got {number}"
-        return Asked(number=number, params=proposal.params)
+        return Asked(number=number, params=proposal.params, fork=Fork.of(proposal.notes))
 
     def ask_again(self, number: int) -> Params | None:
         """What the sampler proposes for trial ``number`` from what it knew then; None for a queued point.
@@ -289,15 +296,21 @@ class StudyBook:
         """Proposals that no trial has had, no two equal, of which ``count`` are wanted; none where all of the search was tried."""
         tried = {_identity(queued_params(trial)) for trial in trials}
         complete = [trial for trial in known.trials if trial.state == TrialState.COMPLETE and trial.number >= 0]
-        running = [queued_params(trial) for trial in known.trials if trial.state == TrialState.RUNNING]
-        settled = self.search.focus(complete, running)
-        for focused in (settled, {}) if settled else ({},):
-            proposals = self._proposals(known, count)
+        begun = [queued_params(trial) for trial in known.trials if trial.state != TrialState.COMPLETE]
+        for focus in (*self.search.focus(complete, begun, known.number), Focus()):
+            whole = focus.settled.keys() >= self.search.search.keys()  # nothing is left for the sampler to choose
+            notes = {
+                **({} if focus.aim is None else {AIM: focus.aim.to_json()}),
+                **({} if focus.fork is None else {FORK: focus.fork.to_json()}),
+            }
+            proposals = itertools.islice(self._proposals(known, count), 1 if whole else None)
             while (self.search.size is None or len(tried) < self.search.size) and (proposal := next(proposals, None)):
-                params = self.search.canonical({**proposal.params, **focused})
+                params = self.search.canonical({**proposal.params, **focus.settled})
                 if _identity(params) not in tried:
                     tried.add(_identity(params))
-                    yield replace(proposal, params=params)
+                    yield replace(proposal, params=params, notes=notes)
+                    if focus.fork is not None:
+                        return  # what else could be proposed takes more training: there is nothing to choose
 
     def _proposals(self, known: Known, count: int) -> Iterator[Proposal]:
         attempts = _ATTEMPTS + count - 1
@@ -347,6 +360,10 @@ class StudyBook:
     def set_attr(self, name: str, value: Any) -> None:
         """Note something about the sweep, for example ``BASELINES``."""
         self._study.set_user_attr(name, value)
+
+    def notes(self, number: int) -> Mapping[str, Any]:
+        """What is noted about a trial."""
+        return dict(self._all()[number].user_attrs)
 
     def begun(self) -> list[tuple[int, str, Mapping[str, Any]]]:
         """Number, state and notes of every trial that was ever handed out."""

@@ -1,20 +1,22 @@
-"""Which kind of trial comes next in a sweep that starts conditioned, and where an independent one aims.
+"""What is settled about the next trial before the sampler is asked: its kind, and the weights of one that is aimed at a gap.
 
-A conditioned trial is a whole front, so the search goes over conditioned trials, until they add nothing any more; then
-independent ones are aimed at the widest gaps that the front still has, until those add nothing. Pure: decided anew for each trial
-from what the trials before it measured.
+In a sweep that fills gaps, one trial in so many is aimed at the widest gap of the front. In a sweep that starts conditioned, a
+conditioned trial is a whole front, so the search goes over conditioned trials, until they add nothing any more; then
+independent ones are aimed at the gaps that the front still has, until those add nothing. Pure: decided anew for each trial from
+what the trials before it measured.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from explorer.fronts.dominance import REFERENCE_MARGIN
-from explorer.fronts.gaps import gaps, log_area
-from explorer.spec.dimension import Dimension, Value
+from explorer.fronts.gaps import log_area
+from explorer.search.aim import Aim
+from explorer.search.filling import Filling, Reached
+from explorer.spec.dimension import Value
+from explorer.spec.fork import Fork
 from trainables.contract import Conditioning
 
 GAIN = 0.01  # a trial that adds a smaller share of the area under the front added nothing
@@ -22,34 +24,49 @@ PATIENCE = 2  # trials in a row that added nothing: the other kind is tried
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reached:
-    """What a complete trial reached: the points that its own others do not dominate.
+class Focus:
+    """``settled``: parameters that the sampler does not choose. ``aim``: why, where that is a gap. ``fork``: of a forked trial.
 
-    ``knobs_P``: their settings. Where a field that trials are conditioned on is a knob, its value is there.
+    A forked trial has all other parameters of the one that it starts from, too: in a share of its epochs nothing else would show
+    what it is worth.
     """
 
-    params: Mapping[str, Value]
-    accuracy_P: Sequence[float]
-    gflops_P: Sequence[float]
-    knobs_P: Sequence[Mapping[str, float]]
+    settled: Mapping[str, Value] = field(default_factory=dict)
+    aim: Aim | None = None
+    fork: Fork | None = None
 
 
-def focus(
-    found: Conditioning,
-    search: Mapping[str, Dimension],
-    complete: Sequence[Reached],
-    running: Sequence[Mapping[str, Value]] = (),
-) -> Mapping[str, Value]:
-    """Parameters that are settled for the next trial, after the ``complete`` ones in order of number.
+def gap_focus(
+    filling: Filling, complete: Sequence[Reached], begun: Sequence[Mapping[str, Value]], *, number: int
+) -> list[Focus]:
+    """What is settled for trial ``number``, best first. ``begun``: parameters of the trials that are not complete."""
+    if len(complete) < filling.after or number % filling.every != filling.every - 1:
+        return []
+    return _aimed(filling, complete, [*(trial.params for trial in complete), *begun], {})
+
+
+def conditioned_focus(
+    found: Conditioning, filling: Filling, complete: Sequence[Reached], begun: Sequence[Mapping[str, Value]] = ()
+) -> list[Focus]:
+    """What is settled for the next trial, best first, after the ``complete`` ones in order of number.
 
     Conditioned; or independent, with its weights in the widest gap of the front that no independent trial was aimed at.
     """
     if not _turn(found, complete):
-        return {found.field: found.on}
-    begun = [params for params in (*(trial.params for trial in complete), *running) if _independent(found, params)]
-    aims = _aims(found, search, complete)
-    aim = next((aim for aim in aims if not any(_near(aim, params) for params in begun)), {})
-    return {found.field: found.off, **aim}
+        return [Focus(settled={found.field: found.on})]
+    tried = [params for params in (*(trial.params for trial in complete), *begun) if _independent(found, params)]
+    return _aimed(filling, complete, tried, {found.field: found.off})
+
+
+def _aimed(
+    filling: Filling, complete: Sequence[Reached], tried: Sequence[Mapping[str, Value]], settled: Mapping[str, Value]
+) -> list[Focus]:
+    aim = filling.aim(complete, tried)
+    if aim is None:
+        return [Focus(settled=settled)]
+    anew = Focus(settled={**settled, **aim.weights}, aim=aim)
+    fork = filling.fork(aim, complete)
+    return [anew] if fork is None else [Focus(settled={**fork.params, **anew.settled}, aim=aim, fork=fork), anew]
 
 
 def _turn(found: Conditioning, trials: Sequence[Reached]) -> bool:
@@ -74,33 +91,3 @@ def _turn(found: Conditioning, trials: Sequence[Reached]) -> bool:
 
 def _independent(found: Conditioning, params: Mapping[str, Value]) -> bool:
     return params.get(found.field) != found.on
-
-
-def _aims(found: Conditioning, search: Mapping[str, Dimension], trials: Sequence[Reached]) -> list[dict[str, Value]]:
-    """For each gap of the front, widest first, the weights in the middle (of their logarithms) of those on both sides."""
-    points = list(itertools.chain.from_iterable(_points(trial) for trial in trials))
-    aims = []
-    for gap in gaps([accuracy for accuracy, _, _ in points], [gflops for _, gflops, _ in points]):
-        sides = points[gap.cheaper][2], points[gap.dearer][2]
-        middle = {
-            path: search[path].nearest(math.sqrt(sides[0][path] * sides[1][path]))
-            for path in found.covers
-            if path in search and all(side.get(path, 0) > 0 for side in sides)
-        }
-        if middle:
-            aims.append(middle)
-    return aims
-
-
-def _points(trial: Reached) -> list[tuple[float, float, Mapping[str, float]]]:
-    own = {path: float(value) for path, value in trial.params.items() if isinstance(value, int | float)}
-    together = zip(trial.accuracy_P, trial.gflops_P, trial.knobs_P, strict=True)
-    return [(accuracy, gflops, {**own, **knobs}) for accuracy, gflops, knobs in together]
-
-
-def _near(one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
-    """Whether all weights of the two are within a tenth of each other."""
-    pairs = [(one[path], other[path]) for path in one if path in other]
-    return all(
-        isinstance(a, int | float) and isinstance(b, int | float) and math.isclose(a, b, rel_tol=0.1) for a, b in pairs
-    )

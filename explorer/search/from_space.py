@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from explorer.search.book import REACHED, REASON, RUNGS, StudyBook
-from explorer.search.focus import Reached, focus
+from explorer.search.filling import Filling, Reached
+from explorer.search.focus import Focus, conditioned_focus, gap_focus
 from explorer.search.ladder import Arrival, Climber, Ladder
 from explorer.search.search import Params, Search
 from explorer.spec.check import FILE_PATHS
 from explorer.spec.draws import default_point
 from explorer.spec.fields import leaf_paths, value_at
+from explorer.spec.fork import Fork
+from explorer.spec.plan import can_fork
 from explorer.spec.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -75,15 +78,31 @@ def _first_points(space: SearchSpace) -> list[dict[str, Any]]:
     return points
 
 
-def _focus(space: SearchSpace) -> Callable[[Sequence[FrozenTrial], Sequence[Params]], Params]:
-    """Which kind of trial comes next, where there are conditioned ones."""
-    found = space.conditioning()
-    if found is None:
-        return lambda complete, running: {}
+def _focus(space: SearchSpace) -> Callable[[Sequence[FrozenTrial], Sequence[Params], int], Sequence[Focus]]:
+    """What is settled for a trial before the sampler is asked."""
+    found, gaps = space.conditioning(), space.fill_gaps
+    if found is None and gaps is None:
+        return lambda complete, begun, number: ()
+    pace = gaps.model_dump(include={"after", "every"}) if gaps else {}
+    filling = Filling(
+        search=space.search,
+        weights=space.weights(),
+        constraints=space.parsed_constraints,
+        can_fork=lambda params: gaps is not None and gaps.fork is not None and can_fork(space, params),
+        **pace,
+    )
 
-    def settled(complete: Sequence[FrozenTrial], running: Sequence[Params]) -> Params:
-        measured = [(trial.params, trial.user_attrs[REACHED]) for trial in complete if REACHED in trial.user_attrs]
-        return focus(found, space.search, [Reached(params=params, **reached) for params, reached in measured], running)
+    def settled(complete: Sequence[FrozenTrial], begun: Sequence[Params], number: int) -> Sequence[Focus]:
+        measured = [
+            Reached(
+                trial=trial.number, params=trial.params, fork=Fork.of(trial.user_attrs), **trial.user_attrs[REACHED]
+            )
+            for trial in complete
+            if REACHED in trial.user_attrs
+        ]
+        if found is not None:
+            return conditioned_focus(found, filling, measured, begun)
+        return gap_focus(filling, measured, begun, number=number)
 
     return settled
 
@@ -112,6 +131,7 @@ def identity(space: SearchSpace) -> dict[str, Any]:
         "seed": space.seed,
         **({"first_points": list(space.first_points)} if space.first_points else {}),
         **({"warm_start": list(space.warm_start)} if space.warm_start else {}),
+        **({"fill_gaps": space.fill_gaps.model_dump()} if space.fill_gaps else {}),
         **({"early_stopping": space.early_stopping.model_dump()} if space.early_stopping else {}),
         **({"preview": space.preview.model_dump()} if space.preview else {}),
         **({"order": f"strict, {space.resources.groups} at a time"} if space.order == "strict" else {}),

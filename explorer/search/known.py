@@ -42,7 +42,11 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A point, and what the sampler wants to find again in the trial (NSGA-II: its generation)."""
+    """A point, and what the sampler wants to find again in the trial (NSGA-II: its generation).
+
+    ``notes``: user attributes of the trial, such as what it is aimed at.
+    """
 
     params: Mapping[str, Value]
     system_attrs: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from explorer.errors import NotFound
 from explorer.search.book import RUNGS, queued_params
 from explorer.spec.dimension import Value
+from explorer.spec.fork import Fork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,11 @@ class TrialRecord:
     attrs: Mapping[str, Any]
     started: float | None
     ended: float | None
+
+    @property
+    def fork(self) -> Fork | None:
+        """Where the trial was forked from, if it was."""
+        return Fork.of(self.attrs)
 
     @property
     def paused_at(self) -> str | None:

@@ -101,6 +101,14 @@ class ParetoHalving(FIFOScheduler):  # type: ignore[misc]
         return {}  # Tune pickles its arguments for Tuner.restore, which this program does not use
 
 
+def passed_by(rung: Rung) -> dict[str, Any]:
+    """What a forked trial reports of a rung inside a stage before it trains: it is not compared there.
+
+    Its epochs are not those of a trial from scratch, whose stage it only ends: progress is equal at the end of the stage.
+    """
+    return at_rung(rung, (), settled=False, passes=0)
+
+
 def at_rung(rung: Rung, values: Sequence[float], *, settled: bool, passes: int) -> dict[str, Any]:
     """What a trial reports at a rung; see :meth:`Ladder.arrive`."""
     return {RUNG: rung.name, ARRIVAL: json.dumps({"values": list(values), "settled": settled, "passes": passes})}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from explorer.search.focus import Focus
 from explorer.spec.constraint import Constraint
 from explorer.spec.dimension import Choice, Dimension, Int, Value
 
@@ -24,8 +25,8 @@ class Search:
     is resumed; a change of it is refused by name. ``canonical`` maps points that give the same trial to one of them: only that
     one is tried.
 
-    ``focus``: parameters that are settled for the next trial, from the complete trials that it may know, in order of number, and
-    the parameters of those that run; it gives way where all in its focus has been tried.
+    ``focus``: what is settled for the next trial, best first, from the complete trials that it may know, in order of number, the
+    parameters of those that run or were stopped early, and its number; each gives way where all in its focus has been tried.
 
     ``lag``: trial n is proposed from the trials up to n - lag, exactly: it waits until all of them have ended, and whether
     a later one has ended makes no difference. None = from whatever is known. ``cohort``: so many trials are begun from the same
@@ -42,7 +43,7 @@ class Search:
     earlier: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # called once, when the study is made
     identity: Mapping[str, Any] | None = None
     canonical: Callable[[Params], Params] = dict
-    focus: Callable[[Sequence[FrozenTrial], Sequence[Params]], Params] = lambda complete, running: {}
+    focus: Callable[[Sequence[FrozenTrial], Sequence[Params], int], Sequence[Focus]] = lambda complete, begun, number: ()
     lag: int | None = None
     cohort: int | None = None
 

@@ -7,24 +7,24 @@ sampler. This one owns ask and tell.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from explorer.search.book import REASON, Ended, StudyBook
+from explorer.search.book import REASON, ChainOf, Ended, StudyBook
 from explorer.search.ladder import Ladder
 from explorer.search.rung0 import NOT_YET, RungZero
-from explorer.search.search import Params
+from explorer.spec.fork import FORK
 
 TRIAL_STATE = "trial_state"  # key of a result: COMPLETE with its full-fidelity values, PRUNED, or FAIL
 TRIAL_ATTRS = "trial_attrs"  # key of a result: notes to keep with the trial, as JSON text (Tune flattens mappings)
 
 
 class StudySearcher(Searcher):
-    """Hands each Tune trial ``{"number": n, "params": {dotted path: value}}``.
+    """Hands each Tune trial ``{"number": n, "params": {dotted path: value}}``, and ``fork`` where it is one.
 
     ``limit``: trials running at a time (paused ones not counted). ``is_spent``: a budget other than the number of
     trials (passes, hours); asked before each suggestion. ``chain_of``: stage keys to be written beside a trial. ``ladder``: of
@@ -41,7 +41,7 @@ class StudySearcher(Searcher):
         book: StudyBook,
         *,
         limit: int,
-        chain_of: Callable[[Params], Mapping[str, str]] | None = None,
+        chain_of: ChainOf | None = None,
         is_spent: Callable[[], bool] = lambda: False,
         ladder: Ladder | None = None,
         rung0: RungZero | None = None,
@@ -77,7 +77,8 @@ class StudySearcher(Searcher):
         self._numbers[trial_id] = asked.number
         if self.ladder is not None:
             self.ladder.begin(asked.number)
-        return {"number": asked.number, "params": dict(asked.params)}
+        fork = {} if asked.fork is None else {FORK: asked.fork.to_json()}
+        return {"number": asked.number, "params": dict(asked.params), **fork}
 
     @property
     def running(self) -> int:

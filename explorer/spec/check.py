@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from explorer.search.samplers import SAMPLERS
+from explorer.spec.constraint import METRICS
 from explorer.spec.dimension import Choice, Dimension
 from explorer.spec.fields import (
     canonical,
@@ -72,6 +73,7 @@ class Checker:
             self._baselines(space, system, config)
             self._early_stopping(space, system, config)
             self._preview(space, system, config)
+            self._fill_gaps(space.model_copy(update={"config": to_jsonable_python(raw)}), system, config)
         return space.model_copy(update={"config": to_jsonable_python(raw)})
 
     def _add(self, place: Sequence[str | int], text: str) -> None:
@@ -123,6 +125,23 @@ class Checker:
             )
         elif not space.search:
             self._add(("preview",), "preview chooses among proposals, and nothing is searched; leave preview out")
+
+    def _fill_gaps(self, space: SearchSpace, system: System, config: SystemConfig) -> None:
+        if space.fill_gaps is None:
+            return
+        if set(space.objectives) != set(METRICS):
+            wanted, found = " and ".join(METRICS), ", ".join(space.objectives)
+            self._add(("fill_gaps",), f"fill_gaps needs the objectives {wanted}: a gap lies between both; found {found}")
+        if space.fill_gaps.fork is not None and not any(stage.forkable for stage in system.stages(config)):
+            self._add(("fill_gaps", "fork"), f"fill_gaps.fork: {system.name} has no stage that can be forked; leave it out")
+        moving = system.trade_off(config)
+        if not moving:
+            self._add(("fill_gaps",), f"fill_gaps: {system.name} names no field that moves a trial along the front; leave it out")
+        elif not set(moving) & set(space.search):
+            self._add(
+                ("fill_gaps",),
+                f"fill_gaps needs one of the fields that move a trial along the front to be searched: {', '.join(moving)}",
+            )
 
     def _storage(self, space: SearchSpace) -> None:
         scheme, separator, _ = space.storage.partition("://")

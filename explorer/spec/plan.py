@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.spec.dimension import Value
 from explorer.spec.draws import default_point, random_points
+from explorer.spec.fork import Fork
 from explorer.spec.rungs import Rung, rungs_of
 from explorer.spec.space import SearchSpace
-from trainables.contract import Json, Stage, StageJob
-from trainables.kit.engine.keys import stage_jobs
+from trainables.contract import Json, Stage, StageJob, SystemConfig
+from trainables.kit.engine.keys import forked, stage_jobs
 
 _DRAWS_BY_TIME = 16  # a budget in hours says nothing about the number of trials: this many serve as an example
 _DRAWS_AT_MOST = 1000
@@ -49,13 +50,32 @@ class PlanInfo:
     warnings: tuple[str, ...]
 
 
-def chain(space: SearchSpace, params: Mapping[str, Value]) -> tuple[StageJob, ...]:
-    """The stage jobs of one trial, parents before children."""
-    system = space.load_system()
+def chain(space: SearchSpace, params: Mapping[str, Value], fork: Fork | None = None) -> tuple[StageJob, ...]:
+    """The stage jobs of one trial, parents before children.
+
+    A forked trial has those of the trial that it is forked from before its own, as far as it needs them: they are shared with it,
+    or trained again where they are gone. So a stage may be there twice; the later one is the trial's own.
+    """
     config = space.configure(params)
-    return stage_jobs(
-        system, config, seed=space.seed, ranks=space.resources.workers, stages=_in_order(system.stages(config))
-    )
+    stages = _in_order(space.load_system().stages(config))
+    if fork is None:
+        return _jobs(space, config, stages)
+    place, forkable = _forkable(stages)
+    assert space.fill_gaps is not None and space.fill_gaps.fork is not None
+    epochs = max(1, round(space.fill_gaps.fork * forkable.epochs))
+    origin = _jobs(space, space.configure(fork.params), _in_order(space.load_system().stages(space.configure(fork.params))))
+    before = origin[: [job.stage for job in origin].index(forkable.name) + 1]
+    return (*before, *_jobs(space, config, (forked(forkable, epochs), *stages[place + 1 :]), before=before))
+
+
+def own_chain(jobs: Sequence[StageJob]) -> dict[str, str]:
+    """Stage name -> key of a trial's own stages, in the order of training."""
+    return {job.stage: job.key for job in jobs}
+
+
+def can_fork(space: SearchSpace, params: Mapping[str, Value]) -> bool:
+    """Whether another trial can be forked from the one with ``params``."""
+    return any(stage.forkable for stage in space.load_system().stages(space.configure(params)))
 
 
 def preview_chain(space: SearchSpace, params: Mapping[str, Value]) -> tuple[StageJob, ...]:
@@ -76,6 +96,24 @@ def trial_rungs(space: SearchSpace, params: Mapping[str, Value]) -> tuple[Rung, 
         return ()
     stages = _in_order(space.load_system().stages(space.configure(params)))
     return rungs_of(stages, reduction_factor=early.reduction_factor, grace_epochs=early.grace_epochs)
+
+
+def _jobs(
+    space: SearchSpace, config: SystemConfig, stages: Sequence[Stage], *, before: Sequence[StageJob] = ()
+) -> tuple[StageJob, ...]:
+    return stage_jobs(
+        space.load_system(),
+        config,
+        seed=space.seed,
+        ranks=space.resources.workers,
+        stages=stages,
+        before=before,
+    )
+
+
+def _forkable(stages: Sequence[Stage]) -> tuple[int, Stage]:
+    """The stage that can be forked, and its place."""
+    return next((place, stage) for place, stage in enumerate(stages) if stage.forkable)
 
 
 def baseline_chains(space: SearchSpace) -> Mapping[str, tuple[StageJob, ...]]:
@@ -137,6 +175,8 @@ def plan_info(space: SearchSpace) -> PlanInfo:
             f"preview: from the second trial on, the best of {space.preview.candidates} previewed proposals runs; previews take "
             "one inference pass once and no training pass"
         )
+    if space.fill_gaps is not None and space.fill_gaps.fork is not None:
+        warnings.append("some of the trials are shown as forks of others; which are is decided by the gaps of the front")
     if slots == 0:
         need = space.resources
         warnings.append(
@@ -149,7 +189,9 @@ def plan_info(space: SearchSpace) -> PlanInfo:
         trials=len(chains),
         stages=stages,
         passes_total=sum(stage.passes for stage in stages),
-        passes_unshared=sum(job.training_passes for jobs in (*chains, *baselines.values()) for job in jobs),
+        passes_unshared=sum(
+            job.training_passes for jobs in (*chains, *baselines.values()) for job in {job.stage: job for job in jobs}.values()
+        ),
         slots=slots,
         warnings=tuple(warnings),
     )
@@ -169,13 +211,29 @@ def example_chains(space: SearchSpace) -> Iterator[tuple[StageJob, ...]]:
         limit = _DRAWS_AT_MOST if budget.passes else _DRAWS_BY_TIME
     trained: set[str] = set()
     passes = 0
-    for params in itertools.islice(points, min(limit, _DRAWS_AT_MOST)):
-        jobs = chain(space, params)
+    for params, fork in itertools.islice(_with_forks(space, points), min(limit, _DRAWS_AT_MOST)):
+        jobs = chain(space, params, fork)
         passes += sum(job.training_passes for job in jobs if job.key not in trained)
         if budget.passes is not None and trained and passes > budget.passes:
             return
         trained.update(job.key for job in jobs)
         yield jobs
+
+
+def _with_forks(
+    space: SearchSpace, points: Iterable[Mapping[str, Value]]
+) -> Iterator[tuple[Mapping[str, Value], Fork | None]]:
+    """``points``, some of them as forks of the latest that can be forked, where the space asks for forks."""
+    gaps, origin = space.fill_gaps, None
+    for number, params in enumerate(points):
+        forks = gaps is not None and gaps.fork is not None and number >= gaps.after and number % gaps.every == gaps.every - 1
+        if forks and origin is not None:
+            weights = {path: params[path] for path in space.weights()}
+            yield {**origin.params, **weights}, origin
+            continue
+        if gaps is not None and gaps.fork is not None and can_fork(space, params):
+            origin = Fork(trial=number, params=params)
+        yield params, None
 
 
 def _stages(

@@ -85,6 +85,19 @@ class Preview(_Frozen):
     candidates: int = Field(default=16, ge=2, le=1000)
 
 
+class FillGaps(_Frozen):
+    """Some trials are aimed at the widest gap of the front: their weights lie between those on both sides of it.
+
+    ``every``: one trial in so many, as soon as ``after`` trials are complete. In a sweep that starts conditioned the independent
+    trials are aimed anyway, and neither counts. ``fork``: an aimed trial starts from the checkpoint of the nearer trial beside the
+    gap, has its other parameters, and trains this share of the epochs of that stage (AdaMML: joint); null: from scratch.
+    """
+
+    every: int = Field(default=2, ge=1)
+    after: int = Field(default=6, ge=2)
+    fork: float | None = Field(default=None, gt=0, le=1)
+
+
 def check_name(value: str) -> str | None:
     """Why a sweep cannot be called ``value``; None if it can."""
     if not _NAME.fullmatch(value):
@@ -170,6 +183,7 @@ class SearchSpace(_Frozen):
     order: Literal["free", "strict"] = "free"
     early_stopping: EarlyStopping | None = None
     preview: Preview | None = None
+    fill_gaps: FillGaps | None = None
     budget: Budget = Budget(trials=16)
     resources: Resources = Resources()
     storage: str = "./runs"
@@ -244,6 +258,16 @@ class SearchSpace(_Frozen):
         }
         return self.load_system().conditioning(self.base_config(), ranges)
 
+    @property
+    def measures_fronts(self) -> bool:
+        """Whether the search wants to know the whole front of a trial's own points."""
+        return self.fill_gaps is not None or self.preview is not None or self.conditioning() is not None
+
+    def weights(self) -> tuple[str, ...]:
+        """The searched fields that move a trial along the front; numbers, whose logarithms mean something."""
+        numbers = (path for path in self.load_system().trade_off(self.base_config()) if path in self.search)
+        return tuple(path for path in numbers if any(_positive(end) for end in self.search[path].ends()))
+
     def canonical(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
         """``params`` with the configuration's own value where a conditioned trial ignores what is given.
 
@@ -267,6 +291,10 @@ class SearchSpace(_Frozen):
     def to_yaml(self) -> str:
         """:meth:`dump` as YAML text, for ``space.yaml``."""
         return yaml.safe_dump(self.dump(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _positive(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 RESERVED: tuple[str, ...] = tuple(name for name in SearchSpace.model_fields if name != "config")

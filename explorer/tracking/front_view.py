@@ -148,6 +148,7 @@ class FrontView:
                 SWEEP: front.name,
                 SWEEP_ID: self._runs.sweep_id,
                 "trial": str(point.trial),
+                **({} if point.forked_from is None else {"forked_from": str(point.forked_from)}),
             },
             metrics={FRONT_ACCURACY: point.val.accuracy, FRONT_GFLOPS: point.val.gflops[front.convention]},
         )

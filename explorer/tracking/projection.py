@@ -15,8 +15,10 @@ from explorer.errors import CheckpointMissing
 from explorer.fronts import Measured
 from explorer.records import STUDY_FILE
 from explorer.run.events import Event, Kind
+from explorer.search.aim import AIM, Aim
 from explorer.search.reader import TrialRecord, read_study
 from explorer.spec.draws import default_point, random_point
+from explorer.spec.fork import Fork
 from explorer.spec.plan import chain
 from explorer.store import Store
 from explorer.tracking.columns import VIEW_TAG, first_columns
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from explorer.spec import SearchSpace
 
 _STATUS: dict[str, Status] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+AIM_TAG = "trial.aim"  # the gap of the front that a trial was aimed at
+FORK_TAG = "trial.forked_from"  # number of the trial whose checkpoint it started from
 RUNG_TAG = "trial.rung"  # the rung of early stopping that a trial reached last
 _LAST = "seconds"  # the metric of an epoch that is written last: where it is, the others are
 _SAMPLES = 3  # random points that tell which stages the searched values reach
@@ -140,7 +144,7 @@ class Projection:
 
     def _write_ended(self, record: TrialRecord, event: Event) -> None:
         time_ms = _ms(event) if record.ended is None else int(record.ended * 1000)
-        state = self._open_trial(record.number, record.params, record.attrs.get("chain", {}), time_ms)
+        state = self._open_trial(record.number, record.params, record.attrs.get("chain", {}), time_ms, record.attrs)
         if record.state == "COMPLETE":
             values = dict(zip(self._space.objectives, record.values or (), strict=True))
             self._complete(record.number, state, values, time_ms)
@@ -298,11 +302,17 @@ class Projection:
         when = int(time.time() * 1000) if time_ms is None else time_ms
         return self._runs.child("trial", str(number), name=f"trial {number}", time_ms=when)
 
-    def _open_trial(self, number: int, params: Mapping[str, Any], keys: Mapping[str, str], time_ms: int) -> RunState:
+    def _open_trial(
+        self, number: int, params: Mapping[str, Any], keys: Mapping[str, str], time_ms: int, why: Mapping[str, Any]
+    ) -> RunState:
+        """``why``: what is noted, or told, of the trial, its aim and its fork among it."""
         self._chains[number] = keys
         self._open_trials.add(number)
         state = self._trial_run(number, time_ms)
-        self._runs.write(state, params=params, tags={TRIAL_STATE: "running", CHAIN: json.dumps(keys)})
+        told = {AIM_TAG: str(Aim.of(why[AIM]))} if AIM in why else {}
+        if (fork := Fork.of(why)) is not None:
+            told[FORK_TAG] = str(fork.trial)
+        self._runs.write(state, params=params, tags={TRIAL_STATE: "running", CHAIN: json.dumps(keys), **told})
         return state
 
     def _trial_previewed(self, event: Event) -> None:
@@ -316,12 +326,15 @@ class Projection:
         self._runs.write(self._runs.parent(), numbers=_numbers(values, step=number, time_ms=_ms(event)))
 
     def _trial_started(self, event: Event) -> None:
-        self._open_trial(_trial(event), event.data["params"], event.data["chain"], _ms(event))
+        self._opened(event)
+
+    def _opened(self, event: Event) -> RunState:
+        return self._open_trial(_trial(event), event.data["params"], event.data["chain"], _ms(event), event.data)
 
     def _trial_finished(self, event: Event) -> None:
         number = _trial(event)
         self._flush()
-        state = self._open_trial(number, event.data["params"], event.data["chain"], _ms(event))
+        state = self._opened(event)
         self._complete(number, state, event.data["values"], _ms(event))
         self._open_trials.discard(number)
 
@@ -342,7 +355,7 @@ class Projection:
     def _trial_failed(self, event: Event) -> None:
         number = _trial(event)
         self._flush()
-        state = self._open_trial(number, event.data["params"], event.data["chain"], _ms(event))
+        state = self._opened(event)
         self._runs.write(state, tags={TRIAL_STATE: "failed", "error": str(event.data.get("error") or "")})
         self._runs.end(state, "FAILED", time_ms=_ms(event))
         self._open_trials.discard(number)
@@ -355,13 +368,13 @@ class Projection:
 
     def _stand(self, event: Event, standing: str) -> None:
         self._flush()
-        state = self._open_trial(_trial(event), event.data["params"], event.data["chain"], _ms(event))
+        state = self._opened(event)
         self._runs.write(state, tags={TRIAL_STATE: standing, RUNG_TAG: event.data["rung"]})
 
     def _trial_pruned(self, event: Event) -> None:
         number = _trial(event)
         self._flush()
-        state = self._open_trial(number, event.data["params"], event.data["chain"], _ms(event))
+        state = self._opened(event)
         self._prune(state, event.data["reason"], event.data["rung"], _ms(event))
         self._open_trials.discard(number)
 

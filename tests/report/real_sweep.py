@@ -66,7 +66,7 @@ class RealSweep:
             self.tell(Kind.CHAIN_FINISHED, data={"name": name, "chain": _keys(jobs)})
 
     def begin_trial(self) -> tuple[int, Mapping[str, Any], tuple[StageJob, ...]] | None:
-        asked = self.book.ask(lambda params: _keys(chain(self.space, params)))
+        asked = self.book.ask(lambda params, fork: _keys(chain(self.space, params)))
         if asked is None:
             return None
         jobs = chain(self.space, asked.params)

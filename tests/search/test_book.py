@@ -96,7 +96,7 @@ def test_without_dimensions_there_is_one_trial(tmp_path: Path) -> None:
 
 
 def test_a_point_whose_chain_is_refused_becomes_a_failed_trial(tmp_path: Path) -> None:
-    def chain_of(params: Any) -> dict[str, str]:
+    def chain_of(params: Any, fork: Any) -> dict[str, str]:
         if params["epochs"] == 5:
             raise UserError("5 epochs are refused")
         return {"joint": "key"}

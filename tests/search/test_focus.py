@@ -1,11 +1,13 @@
 """Conditioned trials until they add nothing, then independent ones in the gaps of the front."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from explorer.search.book import REACHED, Search, StudyBook
-from explorer.search.focus import Reached, focus
+from explorer.search.filling import Filling, Reached
+from explorer.search.focus import Focus, conditioned_focus
 from explorer.search.from_space import search_of
 from explorer.spec.dimension import Choice, Log, Uniform
 from tests.spec.test_start_with import FIELD, space
@@ -13,19 +15,26 @@ from trainables.contract import Conditioning
 
 FOUND = Conditioning(field=FIELD, on="lambda", off="none", settings={}, covers=("lambda.rgb",))
 SEARCH = {"lambda.rgb": Log(0.1, 10.0), "decay": Uniform(0.9, 1.0), FIELD: Choice(("lambda", "none"))}
+FILLING = Filling(search=SEARCH, weights=["lambda.rgb"])
 ON, OFF = {FIELD: "lambda"}, {FIELD: "none"}
+
+
+def focus(found, search, complete, begun=()):
+    """Only what is settled."""
+    (only,) = conditioned_focus(found, replace(FILLING, search=search), complete, begun)
+    return only.settled
 
 
 def conditioned(*points, decay=0.95) -> Reached:
     """``points``: accuracy, GFLOPs, lambda of each."""
     accuracy, gflops, weights = zip(*points, strict=True)
     knobs = [{"lambda.rgb": weight} for weight in weights]
-    return Reached(params={**ON, "decay": decay, "lambda.rgb": 1.0}, accuracy_P=accuracy, gflops_P=gflops, knobs_P=knobs)
+    return Reached(trial=0, params={**ON, "decay": decay, "lambda.rgb": 1.0}, accuracy_P=accuracy, gflops_P=gflops, knobs_P=knobs)
 
 
 def independent(weight, accuracy, gflops) -> Reached:
     params = {**OFF, "decay": 0.95, "lambda.rgb": weight}
-    return Reached(params=params, accuracy_P=[accuracy], gflops_P=[gflops], knobs_P=[{}])
+    return Reached(trial=0, params=params, accuracy_P=[accuracy], gflops_P=[gflops], knobs_P=[{}])
 
 
 WIDE = conditioned((0.5, 1.0, 8.0), (0.8, 4.0, 2.0), (0.9, 8.0, 0.5))  # its widest gap: between lambda 8 and 2
@@ -96,7 +105,7 @@ def test_where_nothing_new_is_left_in_focus_the_search_goes_on_outside_it(tmp_pa
         search={"a": Choice((1, 2)), "b": Choice((1, 2))},
         objectives={"accuracy": "max"},
         sampler="random",
-        focus=lambda complete, running: {"a": 1},
+        focus=lambda complete, begun, number: [Focus(settled={"a": 1})],
     )
     book = StudyBook(tmp_path / "study.journal", search)
     asked = list(iter(book.ask, None))

@@ -146,3 +146,13 @@ def test_rungs_stand_inside_a_measured_stage_and_where_another_follows_it():
     assert [Rung.parse(rung.name) for rung in found] == list(found)
     assert [rung.name for rung in rungs_of(stages[1:2], reduction_factor=3, grace_epochs=4)] == ["joint:4"]
     assert rungs_of(stages[:1], reduction_factor=2, grace_epochs=1) == ()
+
+
+def test_a_trial_that_passes_a_rung_by_is_not_waited_for_there_and_not_compared():
+    found = ladder(factor=2, cohort=4)
+    for number in (0, 1, 2):
+        climb(found, number)
+    found.begin(3)
+    assert promoted(found, asking=True) == [], "trial 3 may still come"
+    found.arrive(3, EARLY, (), settled=False)
+    assert promoted(found, asking=True) == [0, 2], "the best half, rounded up, of three"

@@ -22,6 +22,8 @@ from explorer.api import Front
 from explorer.errors import UserError
 from explorer.report.trade_offs import sentences
 from explorer.run.events import Event, Kind
+from explorer.search.aim import AIM, Aim, Side
+from explorer.spec.fork import FORK
 from explorer.tracking import MlflowTracker
 from explorer.tracking.columns import VIEW_TAG, table_page
 from explorer.tracking.projection import Projection
@@ -553,6 +555,14 @@ def test_passwords_are_not_shown():
     assert without_password(file) == file
 
 
+IN_A_GAP = Aim(
+    cheaper=Side(trial=0, accuracy=0.5, gflops=1.0),
+    dearer=Side(trial=1, accuracy=0.8, gflops=4.0),
+    area=0.4,
+    weights={"lambda.rgb": 2.0},
+)
+
+
 def test_paused_promoted_and_pruned_trials_are_told_as_what_they_are(space):
     tracker = MlflowTracker(space)
     sweep = RealSweep(space, tracker.on_event)
@@ -560,6 +570,8 @@ def test_paused_promoted_and_pruned_trials_are_told_as_what_they_are(space):
     for _ in range(3):
         number, params, jobs = sweep.begin_trial()
         facts = {"params": params, "chain": {job.stage: job.key for job in jobs}, "rung": "joint:2"}
+        if number == 2:
+            facts |= {AIM: IN_A_GAP.to_json(), FORK: {"trial": 1, "params": {}}}
         sweep.tell(Kind.TRIAL_PAUSED, trial=number, data={**facts, "values": {"accuracy": 0.5, "gflops": 1.0}})
         if number == 0:
             sweep.tell(Kind.TRIAL_PROMOTED, trial=number, data=facts)
@@ -576,4 +588,7 @@ def test_paused_promoted_and_pruned_trials_are_told_as_what_they_are(space):
         2: ("KILLED", "paused", "joint:2"),
     }
     assert trials[1].data.tags["pruned"] == "place 2 of 2"
+    why = {name: trials[2].data.tags[name] for name in ("trial.aim", "trial.forked_from")}
+    assert why == {"trial.aim": str(IN_A_GAP), "trial.forked_from": "1"}
+    assert "trial.aim" not in trials[0].data.tags
     assert not any("accuracy" in run.data.metrics for run in trials.values()), "partial values are not a trial's"

@@ -19,8 +19,8 @@ from tests.trainables.adamml_parts import merged, tiny_config
 from tests.trainables.arnet_parts import arnet_config
 from trainables.contract import CONVENTIONS, PREVIEW_STAGES, Loss, StepContext, System
 from trainables.errors import UserError
-from trainables.kit.engine.keys import find_stage, stage_jobs
-from trainables.kit.engine.prepare import open_for
+from trainables.kit.engine.keys import find_stage, forked, schedule_epoch, stage_jobs
+from trainables.kit.engine.prepare import open_for, prepare
 from trainables.kit.engine.preview import run_preview
 from trainables.kit.engine.ranks import Ranks
 from trainables.kit.engine.train import (
@@ -412,3 +412,58 @@ def test_a_preview_is_made_from_its_table_alone_and_twice_the_same(trained, tmp_
     assert tuple(found.video_ids) == tuple(open_for(case.system, table, trained.cache).ids("val"))
     again = read_replay(preview, second, 0, "val").arrays()
     assert all((array == again[name]).all() for name, array in found.arrays().items())
+
+
+def test_the_weights_that_move_a_trial_along_the_front_act_in_the_stage_that_can_be_forked(case: Case):
+    assert case.system.trade_off(case.config)
+    stages = case.system.stages(case.config)
+    (forkable,) = [stage.name for stage in stages if stage.forkable]
+    keys = [
+        {job.stage: job.key for job in stage_jobs(case.system, c, seed=0, ranks=1, stages=case.system.stages(c))}
+        for c in (case.config, case.later)
+    ]
+    names = [stage.name for stage in stages]
+    first = next(name for name in names if keys[0][name] != keys[1][name])
+    assert first == forkable, "an earlier stage depends on the weights"
+
+
+def test_a_fork_starts_from_the_other_trials_weights_and_trains_its_share_under_a_key_of_its_own(
+    trained: TrainedCase, tmp_path: Path
+):
+    case = trained.case
+    (stage,) = [stage for stage in case.system.stages(case.later) if stage.forkable]
+    origin = trained.jobs[stage.name]
+    fork, anew = (
+        stage_jobs(case.system, case.later, seed=0, ranks=1, stages=[s], before=list(trained.jobs.values()))[0]
+        for s in (forked(stage, 1), stage)
+    )
+    assert dict(fork.parents) == {stage.name: origin.key}
+    assert len({fork.key, anew.key, origin.key}) == 3
+    assert fork.training_passes == len(stage.passes)
+
+    parents = {stage.name: trained.results[stage.name]}
+    state = load_weights(parents[stage.name] / "weights.safetensors")
+    run = prepare(fork, parents=parents, cache=trained.cache, ranks=Ranks())
+    assert all(torch.equal(run.model.state_dict()[name], value) for name, value in state.items())
+    assert (run.stage.epochs, run.stage.full_epochs) == (1, stage.epochs)
+
+    told = []
+    result = run_stage(
+        fork, work=tmp_path, parents=parents, cache=trained.cache, on_epoch=lambda report: told.append(report) or True
+    )
+    assert [(report.epoch, report.epochs) for report in told] == [(0, 1)]
+    after = load_weights(result / "weights.safetensors")
+    assert after.keys() == state.keys()
+    assert any(not torch.equal(after[name], value) for name, value in state.items())
+    assert json.loads((result / "stage.json").read_text())["parents"] == {stage.name: origin.key}
+
+
+def test_a_fork_runs_through_the_whole_schedules_and_ends_where_they_end(case: Case):
+    (stage,) = [stage for stage in case.system.stages(case.config) if stage.forkable]
+    optimiser = dataclasses.replace(stage.passes[0].optimiser, schedule="multistep", milestones=(8, 16))
+    full = dataclasses.replace(stage, epochs=20, passes=(dataclasses.replace(stage.passes[0], optimiser=optimiser),))
+    fork = forked(full, 5)
+    assert [schedule_epoch(fork, epoch) for epoch in range(5)] == [3, 7, 11, 15, 19]
+    assert [schedule_epoch(forked(full, 3), epoch) for epoch in range(3)] == [6, 13, 19]
+    assert [schedule_epoch(full, epoch) for epoch in (0, 19)] == [0, 19]
+    assert fork.passes[0].optimiser.milestones == (2, 4)

@@ -92,6 +92,7 @@ def _deciding(config: AdaFuseConfig, name: str, mode: str, baseline: str | None)
             "temperature": config.temperature.model_dump(),
             "knobs": knobs,
         },
+        forkable=True,
         candidates="every" if baseline is None else "last",
         mode=mode,
         select=joint.select if baseline is None else "last",

@@ -75,6 +75,9 @@ class AdaFuseSystem(FrameSystem):
     def knobs(self, config: AdaFuseConfig) -> tuple[Knob, ...]:
         return knobs(config)
 
+    def trade_off(self, config: AdaFuseConfig) -> tuple[str, ...]:
+        return ("lambda",)
+
     def warnings(self, config: AdaFuseConfig, searched: Sequence[str]) -> tuple[str, ...]:
         return inert_warnings(config, searched)
 

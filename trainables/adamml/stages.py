@@ -181,6 +181,7 @@ def _joint(config: AdaMMLConfig, name: str, *, after: str, candidates: str = "ev
             "temperature": config.temperature.model_dump(),
         },
         candidates=candidates,
+        forkable=not config.conditioned,  # a conditioned policy has every weight already
         mode=_policy_mode(config),
         select=joint.select if candidates == "every" else "last",
     )

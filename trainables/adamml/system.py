@@ -92,6 +92,9 @@ class AdaMMLSystem(VideoSystem):
             covers=tuple(f"lambda.{m}" for m in searched),
         )
 
+    def trade_off(self, config: AdaMMLConfig) -> tuple[str, ...]:
+        return () if config.penalty == "none" else tuple(f"lambda.{m}" for m in config.data.modalities)
+
     def warnings(self, config: AdaMMLConfig, searched: Sequence[str]) -> tuple[str, ...]:
         return inert_warnings(config, searched)
 

@@ -106,6 +106,7 @@ def _joint(config: ArNetConfig, after: tuple[str, ...]) -> Stage:
             "temperature": config.temperature.model_dump(),
         },
         candidates="every",
+        forkable=True,
         mode=_policy_mode(config),
         select=joint.select,
     )

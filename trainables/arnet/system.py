@@ -77,6 +77,9 @@ class ArNetSystem(FrameSystem):
     def knobs(self, config: ArNetConfig) -> tuple[Knob, ...]:
         return knobs(config)
 
+    def trade_off(self, config: ArNetConfig) -> tuple[str, ...]:
+        return ("alpha",)
+
     def warnings(self, config: ArNetConfig, searched: Sequence[str]) -> tuple[str, ...]:
         return inert_warnings(config, searched)
 

@@ -69,6 +69,7 @@ class ToySystem(System):
                 after="warmup",
                 depends=policy_fields,
                 candidates="every",
+                forkable=True,
             ),
             _stage(
                 "finetune", stages.finetune, ("recognition",), after="joint", depends=policy_fields, candidates="last"
@@ -154,6 +155,9 @@ class ToySystem(System):
 
     def knobs(self, config: ToyConfig) -> tuple[Knob, ...]:
         return tuple(Knob(name=f"threshold.{name}", default=0.5, values=THRESHOLDS) for name in MODALITIES)
+
+    def trade_off(self, config: ToyConfig) -> tuple[str, ...]:
+        return tuple(f"lambda.{name}" for name in MODALITIES)
 
     def data_fingerprint(self, config: ToyConfig) -> str:
         return hashlib.sha256(config.data.model_dump_json().encode()).hexdigest()[:16]

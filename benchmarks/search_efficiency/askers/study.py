@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial
 from benchmarks.search_efficiency.problem import Course, Params, Problem
 from benchmarks.search_efficiency.roles import Asked, Asker, Standing, Stopping, Told
 from explorer.search.book import REACHED, StudyBook
-from explorer.search.focus import Reached, focus
+from explorer.search.filling import Filling, Reached
+from explorer.search.focus import Focus, conditioned_focus
 from explorer.search.ladder import Ladder
 from explorer.search.search import Search
 from explorer.spec.dimension import Choice, Dimension
@@ -71,14 +72,15 @@ class Study:
             return params
         return {**params, **{path: default[path] for path in kind.covers}}
 
-    def _focus(self, complete: Sequence[FrozenTrial], running: Sequence[Params]) -> Params:
+    def _focus(self, complete: Sequence[FrozenTrial], begun: Sequence[Params], number: int) -> Sequence[Focus]:
         kind = self._problem.conditioning
         assert kind is not None
-        begun = [trial.params for trial in complete] + list(running)
-        if sum(params[kind.field] == kind.on for params in begun) >= self._problem.conditioned_at_most:
-            return {kind.field: kind.off}  # the table has no other
-        reached = [Reached(params=t.params, **t.user_attrs[REACHED]) for t in complete]
-        return focus(kind, self._problem.search, reached, running)
+        everyone = [trial.params for trial in complete] + list(begun)
+        if sum(params[kind.field] == kind.on for params in everyone) >= self._problem.conditioned_at_most:
+            return [Focus(settled={kind.field: kind.off})]  # the table has no other
+        reached = [Reached(trial=t.number, params=t.params, **t.user_attrs[REACHED]) for t in complete]
+        filling = Filling(search=self._problem.search, weights=kind.covers)
+        return conditioned_focus(kind, filling, reached, begun)
 
 
 class Halving:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from trainables.contract import Batch, Pass, StepContext
 from trainables.errors import StageFailed
+from trainables.kit.engine.keys import schedule_epoch
 from trainables.kit.engine.optim import PairedOptimiser
 from trainables.kit.engine.prefetch import prefetched
 from trainables.kit.engine.prepare import Run
@@ -66,8 +67,8 @@ def _train_pass(run: Run, pass_: Pass, optimiser: PairedOptimiser, *, epoch: int
     context = StepContext(
         stage=run.stage.name,
         pass_name=pass_.name,
-        epoch=epoch,
-        epochs=run.stage.epochs,
+        epoch=schedule_epoch(run.stage, epoch),
+        epochs=run.stage.full_epochs or run.stage.epochs,
         noise=mix(run.job.seed, epoch, index),
     )
     batches = run.data.train_batches(

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from trainables.contract import LATER, Json, Optimiser, Stage, StageJob, System, SystemConfig
 
@@ -24,7 +25,9 @@ def stage_key(
     Device, library versions and the trial's other parameters are provenance, not identity.
     """
     declared = dataclasses.asdict(stage)
-    del declared["baseline"]  # a label, not a cause
+    del declared["baseline"], declared["forkable"]  # labels, not causes
+    if stage.full_epochs is None:
+        del declared["full_epochs"]  # so keys are those of before there were forks
     for told, pass_ in zip(declared["passes"], stage.passes, strict=True):
         told["optimiser"] = _of_old(told["optimiser"], pass_.optimiser)
     content = {
@@ -47,12 +50,18 @@ def _of_old(told: Mapping[str, Json], optimiser: Optimiser) -> dict[str, Json]:
 
 
 def stage_jobs(
-    system: System, config: SystemConfig, *, seed: int, ranks: int, stages: Sequence[Stage]
+    system: System,
+    config: SystemConfig,
+    *,
+    seed: int,
+    ranks: int,
+    stages: Sequence[Stage],
+    before: Sequence[StageJob] = (),
 ) -> tuple[StageJob, ...]:
-    """The jobs of ``stages`` (parents before children), each addressed by its key."""
+    """The jobs of ``stages`` (parents before children), each addressed by its key. ``before``: jobs that they start from."""
     fingerprint = system.data_fingerprint(config)
     dumped: Mapping[str, Json] = config.model_dump(mode="json", by_alias=True)
-    jobs: dict[str, StageJob] = {}
+    jobs = {job.stage: job for job in before}
     for stage in stages:
         parents = {name: jobs[name].key for name in stage.after}
         key = stage_key(
@@ -69,12 +78,41 @@ def stage_jobs(
             training_passes=stage.training_passes,
             baseline=stage.baseline,
         )
-    return tuple(jobs.values())
+    return tuple(jobs[stage.name] for stage in stages)
+
+
+def forked(stage: Stage, epochs: int) -> Stage:
+    """``stage`` as a fork: it starts from another configuration's result of the same stage and trains ``epochs`` of its epochs.
+
+    Learning rates and temperature run through their whole schedules, only faster: each epoch stands for several of the full ones,
+    and the last for the last. So it begins as warm as a training from scratch, and not where the other one ended: with cold
+    logits that are far from their threshold there would be hardly a gradient to move them to other weights (a hard draw does not
+    depend on the temperature, so nothing that was learnt is lost by it), and it ends as cold, with rates as low.
+    """
+    pace = stage.epochs / epochs
+    passes = tuple(
+        replace(p, optimiser=replace(p.optimiser, milestones=tuple(m / pace for m in p.optimiser.milestones)))
+        for p in stage.passes
+    )
+    return replace(stage, after=(stage.name,), epochs=epochs, full_epochs=stage.epochs, passes=passes)
+
+
+def schedule_epoch(stage: Stage, epoch: int) -> int:
+    """The epoch (from 0) of the stage's schedules at which ``epoch`` stands; of a fork it is a later one, the last for the last."""
+    if stage.full_epochs is None:
+        return epoch
+    return -(-(epoch + 1) * stage.full_epochs // stage.epochs) - 1
 
 
 def system_reference(system: System) -> str:
     """The string by which :func:`trainables.systems.load_system` finds ``system`` again in another process."""
     return f"{type(system).__module__}:{type(system).__qualname__}"
+
+
+def stage_of(system: System, config: SystemConfig, job: StageJob) -> Stage:
+    """The stage that ``job`` trains, as a fork where it is one."""
+    stage = find_stage(system, config, job.stage)
+    return forked(stage, job.epochs) if job.stage in job.parents else stage
 
 
 def find_stage(system: System, config: SystemConfig, name: str) -> Stage:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from trainables.contract import Data, Pass, Stage, StageJob, System, SystemConfig
-from trainables.kit.engine.keys import find_stage
+from trainables.kit.engine.keys import stage_of
 from trainables.kit.engine.optim import Group, PairedOptimiser, parameter_groups
 from trainables.kit.engine.ranks import Ranks
 from trainables.kit.engine.weights import load_into, load_weights, owned_state
@@ -55,7 +55,7 @@ def prepare(job: StageJob, *, parents: Mapping[str, Path], cache: Path, ranks: R
         UserError: weights that the configuration names are missing or do not fit.
     """
     system, config = system_of(job)
-    stage = find_stage(system, config, job.stage)
+    stage = stage_of(system, config, job)
     assert stage.select == "last" or stage.candidates == "every", (
         f"{stage.name} selects among epochs that it does not measure"
     )
