@@ -29,9 +29,9 @@ def repeat_chains(space: SearchSpace, book: StudyBook, further_seeds: int) -> di
             for seed in range(space.seed + 1, space.seed + 1 + further_seeds):
                 repeats.setdefault(f"trial {trial}, seed {seed}", {"trial": trial, "seed": seed})
         book.set_attr(REPEATS, repeats)
-    trials = {trial.number: trial for trial in read_study(book.path)} if repeats else {}
+    records = {trial.number: trial for trial in read_study(book.path)} if repeats else {}
     chains = {}
     for name, repeat in repeats.items():
-        trial = trials[repeat["trial"]]  # a fork is repeated with the trial that it starts from
-        chains[name] = chain(space.model_copy(update={"seed": repeat["seed"]}), trial.params, trial.fork)
+        of = records[repeat["trial"]]  # a fork is repeated with the trial that it starts from
+        chains[name] = chain(space.model_copy(update={"seed": repeat["seed"]}), of.params, of.fork)
     return chains

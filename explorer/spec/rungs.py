@@ -35,10 +35,11 @@ def rungs_of(stages: Sequence[Stage], *, reduction_factor: int, grace_epochs: in
     In a stage whose every epoch is measured: after ``grace_epochs``, then at ``reduction_factor`` times the epochs of the one
     before, as long as ``reduction_factor`` times as many would not exceed the stage (what is left would not be worth a stop).
     Then the end of each measured stage that another one follows. They do not depend on how long the stage is, so that trials of
-    different lengths meet.
+    different lengths meet. There is none in what is measured as a baseline: trials that share it are all equal there, and it is
+    not yet what they will be (AdaMML's unimodal nets).
     """
     found: list[Rung] = []
-    for stage in stages:
+    for stage in (stage for stage in stages if stage.baseline is None):
         epochs = grace_epochs
         while stage.candidates == "every" and epochs * reduction_factor <= stage.epochs:
             found.append(Rung(stage=stage.name, epochs=epochs))

@@ -99,3 +99,13 @@ def test_early_stopping_is_planned_with_its_rungs_and_off_unless_given(tmp_path:
     assert [rung.name for rung in trial_rungs(space, {})] == ["joint:2", "joint"]
     assert any("epoch 2 of stage joint, the end of stage joint" in warning for warning in plan_info(space).warnings)
     assert (space.cohort, space.model_copy(update={"order": "strict"}).cohort) == (None, 4)
+
+
+@pytest.mark.parametrize("name", ["adamml_small", "arnet_small", "adafuse_small"])
+def test_trials_are_not_compared_at_a_stage_that_they_share(name: str) -> None:
+    space = load_space(name, ["early_stopping={reduction_factor: 2, grace_epochs: 1}"], files=False)
+    stages = {stage.name: stage for stage in space.load_system().stages(space.base_config())}
+    rungs = trial_rungs(space, {})
+    assert rungs
+    assert all(stages[rung.stage].baseline is None for rung in rungs)
+    assert {rung.stage for rung in rungs} == {"joint"}
