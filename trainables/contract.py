@@ -165,7 +165,7 @@ class Stage:
     precision: Literal["float32", "bfloat16"] = "float32"
     recipe_version: int = 1
     forkable: bool = False
-    full_epochs: int | None = None
+    full_epochs: int | None = field(default=None, metadata=LATER)
     depends: Mapping[str, Json] = field(default_factory=dict)
 
     @property

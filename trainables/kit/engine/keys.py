@@ -24,10 +24,8 @@ def stage_key(
     configuration), the data, the seed, the number of ranks that share a batch, and the keys of the stages before.
     Device, library versions and the trial's other parameters are provenance, not identity.
     """
-    declared = dataclasses.asdict(stage)
+    declared = _of_old(dataclasses.asdict(stage), stage)
     del declared["baseline"], declared["forkable"]  # labels, not causes
-    if stage.full_epochs is None:
-        del declared["full_epochs"]  # so keys are those of before there were forks
     for told, pass_ in zip(declared["passes"], stage.passes, strict=True):
         told["optimiser"] = _of_old(told["optimiser"], pass_.optimiser)
     content = {
@@ -43,9 +41,9 @@ def stage_key(
     return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_CHARS]
 
 
-def _of_old(told: Mapping[str, Json], optimiser: Optimiser) -> dict[str, Json]:
+def _of_old(told: Mapping[str, Json], of: Stage | Optimiser) -> dict[str, Json]:
     """Without fields that came later and are at their default: what was trained before them keeps its key."""
-    later = {f.name for f in dataclasses.fields(optimiser) if f.metadata == LATER and told[f.name] == f.default}
+    later = {f.name for f in dataclasses.fields(of) if f.metadata == LATER and told[f.name] == f.default}
     return {name: value for name, value in told.items() if name not in later}
 
 
