@@ -86,4 +86,4 @@ def _kill_when_paused(space: SearchSpace, source: Path, *, trials: int) -> None:
         assert children, "".join(lines)
         driver.send_signal(signal.SIGKILL)
         driver.stdout.read()
-    wait_for_end({pid: name for pid, name in children.items() if "RayTrainWorker" in name}, seconds=120)
+    wait_for_end({pid: name for pid, name in children.items() if "RayTrainWorker" in name}, seconds=300)
