@@ -33,7 +33,7 @@ def test_first_points_come_first_and_then_the_samplers(tmp_path: Path) -> None:
 def test_values_states_chain_and_notes_are_kept(tmp_path: Path) -> None:
     study = book(tmp_path)
     for _ in range(3):
-        study.ask(lambda params: {"joint": f"key-{params['epochs']}"})
+        study.ask(lambda params, fork: {"joint": f"key-{params['epochs']}"})
     assert study.tell(0, {"accuracy": 0.5, "gflops": 2.0, "other": 1.0}) == "COMPLETE"
     assert study.tell(1, {"accuracy": 0.5, "gflops": 2.0}, "PRUNED", {"epoch": 4}) == "PRUNED"
     assert study.tell(2, None, "FAIL", {REASON: "out of memory"}) == "FAIL"
@@ -133,12 +133,12 @@ def test_resuming_with_another_search_is_refused_by_name(tmp_path: Path) -> None
 
 def test_what_was_running_is_handed_out_again_under_its_own_number(tmp_path: Path) -> None:
     study = book(tmp_path, trials=3, first_points=[FIRST])
-    asked = [study.ask(lambda _: {"joint": "key"}) for _ in range(3)]
+    asked = [study.ask(lambda params, fork: {"joint": "key"}) for _ in range(3)]
     study.tell(1, {"accuracy": 0.5, "gflops": 2.0})
     study.close()
     again = book(tmp_path, trials=3, first_points=[FIRST])
     assert not again.budget_is_used_up()
-    assert [again.ask(lambda _: {"joint": "key"}) for _ in range(2)] == [asked[0], asked[2]]
+    assert [again.ask(lambda params, fork: {"joint": "key"}) for _ in range(2)] == [asked[0], asked[2]]
     assert again.ask() is None
     assert again.counts() == {"RUNNING": 2, "COMPLETE": 1, "PRUNED": 0, "FAIL": 0, "WAITING": 0}
     assert again.tell(0, {"accuracy": 0.5, "gflops": 2.0}) == "COMPLETE"
@@ -181,7 +181,7 @@ from pathlib import Path
 from tests.search.spaces import book, measured
 study = book(Path(sys.argv[1]), trials=400, sampler="random")
 print("ready", flush=True)
-while (asked := study.ask(lambda params: {"joint": "key"})) is not None:
+while (asked := study.ask(lambda params, fork: {"joint": "key"})) is not None:
     study.tell(asked.number, measured(asked.params))
 """
 

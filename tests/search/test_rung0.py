@@ -99,7 +99,7 @@ def asked(study: StudyBook, rung0: RungZero) -> Any:
     """The next trial, after as many looks as it takes."""
     while (chosen := rung0.next(study)) == NOT_YET:
         pass
-    return study.ask(lambda params: {"warmup": "warm-up"}, chosen)
+    return study.ask(lambda params, fork: {"warmup": "warm-up"}, chosen)
 
 
 def run(study: StudyBook, previews: Previews, trials: int) -> list[dict[str, Any]]:
