@@ -343,6 +343,11 @@ class Replay(Protocol):
         1). A choice that covers later units counts for these too. A site that a forced mode passes by is left out.
         """
 
+    def steady(self, sites: Sequence[Site], setting: Mapping[str, float]) -> Mapping[str, np.ndarray]:
+        """``share_BA`` by site: of each choice the share of the site's parts that got it in every unit of the video. A site of
+        which the table does not tell it is left out.
+        """
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be stored to rebuild the table with :meth:`System.replay_from`."""
 

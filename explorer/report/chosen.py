@@ -53,9 +53,17 @@ def columns_of(sites: Sequence[Site], choices: Mapping[str, np.ndarray], shares:
 
 
 def chosen(
-    sites: Sequence[Site], choices: Mapping[str, np.ndarray], columns: Columns, label_B: np.ndarray, classes: int
+    sites: Sequence[Site],
+    choices: Mapping[str, np.ndarray],
+    columns: Columns,
+    label_B: np.ndarray,
+    classes: int,
+    steady: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Json]:
-    """Means over videos. ``by_class`` is null for a class without a video; ``sites``: each one's own choices."""
+    """Means over videos. ``by_class`` is null for a class without a video; ``sites``: each one's own choices.
+
+    ``steady`` (``share_BA`` by site): how much of these never changes within a video.
+    """
     mean_BK = columns.share_BUK.mean(1)
     of_class = [label_B == c for c in range(classes)]
     return {
@@ -66,7 +74,8 @@ def chosen(
         "mean": _row(mean_BK.mean(0)),
         "by_unit": [_row(share_K) for share_K in columns.share_BUK.mean(0)],
         "by_class": [_row(mean_BK[those].mean(0)) if those.any() else None for those in of_class],
-        "sites": {s.name: _of_site(s, choices[s.name]) for s in sites if s.name in choices},
+        "sites": {s.name: _of_site(s, choices[s.name].mean(1)) for s in sites if s.name in choices},
+        "steady": {s.name: _of_site(s, steady[s.name]) for s in sites if s.name in (steady or {})},
     }
 
 
@@ -79,8 +88,8 @@ def _binary(site: Site) -> bool:
     return site.choices == (SKIP, "use")
 
 
-def _of_site(site: Site, share_BUA: np.ndarray) -> dict[str, float]:
-    mean_A = share_BUA.mean((0, 1))
+def _of_site(site: Site, share_BA: np.ndarray) -> dict[str, float]:
+    mean_A = share_BA.mean(0)
     return {name: short(mean_A[site.choices.index(name)], _DIGITS) for name in ordered(site.choices)}
 
 

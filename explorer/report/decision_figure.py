@@ -26,6 +26,7 @@ _COMPUTES = (
     "#7d8794",
 )  # dark to light, so that grey print tells them apart
 _SKIPS = ("#e6eaef", "#d3dae2", "#bcc6d1")
+_STEADY = "#1c2430"
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
 
 
@@ -78,13 +79,19 @@ def _sweep(figure: Any, grid: GridSpec, column: int, one: Named, *, first: int) 
 
 
 def _by_site(axes: Axes, chosen: Mapping[str, Any]) -> None:
-    """A bar a site, of its own choices; where a site only uses or skips, ``use`` has the colour of its column."""
+    """A bar a site, of its own choices; where a site only uses or skips, ``use`` has the colour of its column.
+
+    The dark bar in each part: what never changes within a video.
+    """
     sites = chosen["sites"]
     for place, (site, shares) in enumerate(sites.items()):
         base = 0.0
         for choice, share in shares.items():
             style = _style(chosen["columns"], site if choice == "use" else choice)
             axes.bar(place, share, bottom=base, width=0.8, **style)
+            axes.bar(
+                place + 0.31, chosen["steady"].get(site, {}).get(choice, 0.0), bottom=base, width=0.18, color=_STEADY
+            )
             _percentage(axes, place, base + share / 2, share, style, narrow=len(sites) > 8)
             base += share
     axes.set_xticks(range(len(sites)), [plain(site) for site in sites], rotation=90 if len(sites) > _UPRIGHT else 0)
@@ -204,8 +211,10 @@ def _legend(axes: Axes, chosen: Mapping[str, Any]) -> None:
     names = chosen["columns"]
     extra = [] if chosen["stacked"] or not chosen["sites"] else [SKIP]
     handles = [Patch(label=plain(name), **_style(names, name)) for name in [*names, *extra]]
+    if any(share > 0 for shares in chosen["steady"].values() for share in shares.values()):
+        handles.append(Patch(label="same in all " + chosen["unit"] + "s", color=_STEADY))
     axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=min(7, len(handles)), frameon=False, fontsize=8,
+        handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=min(8, len(handles)), frameon=False, fontsize=8,
         handlelength=1.2, columnspacing=0.9, handletextpad=0.4, borderaxespad=0.1,
     )  # fmt: skip
 

@@ -109,6 +109,41 @@ def test_slider_moves_the_choice_and_what_lies_below(tab, front):
     assert tab.page.locator("#gallery-plot .cell.used").count() != strips or "not kept" in tab.text("#gallery-missing")
 
 
+def test_choices_of_blocks_are_stacked_by_site_frame_and_class_and_shown_below_each_frame(
+    browser, front, tmp_path, monkeypatch
+):
+    names, shares = ["keep", "reuse", "skip"], [0.5, 0.2, 0.3]
+    chosen = {
+        "unit": "frame", "columns": names, "skips": [False, False, True], "stacked": True, "mean": shares,
+        "by_unit": [shares] * 2, "by_class": [*[shares] * 5, None],
+        "sites": {f"layer{n}.1": dict(zip(names, shares, strict=True)) for n in (1, 2)},
+    }  # fmt: skip
+    ids = [point.point_id for point in (*front.candidates, *front.baselines)]
+    videos = [{"id": "v0", "label": 0, "bounds_s": [], "pictures": {}}]
+    one = [{"mix": [[50, 20, 30], [0, 0, 100]], "predicted": 0}]
+    gallery = {"videos": videos, "decisions": dict.fromkeys(ids, one)}
+    found = {
+        "classes": [f"class {c}" for c in range(6)],
+        "chosen": dict.fromkeys(ids, chosen),
+        "gallery": gallery,
+    }
+    monkeypatch.setattr("explorer.report.page.sweep.decisions", lambda front, points: found)
+    file = tmp_path / "stacked.html"
+    file.write_text(front_html(front))
+    with opened(browser, file.as_uri()) as tab:
+        assert tab.complaints == []
+        assert {"layer1.1", "layer2.1"} <= set(tab.page.locator("#site-plot .xtick").all_text_contents())
+        assert tab.text("#unit-title") == "By frame"
+        for plot in ("site", "segment", "class"):
+            assert tab.page.locator(f"#{plot}-plot .trace.bars").count() == len(names), plot
+        assert [cell.get_attribute("class") for cell in tab.page.locator("#gallery-plot .cell").all()] == [
+            "cell used",
+            "cell skipped",
+        ]
+        assert tab.page.locator("#gallery-plot .mix span").count() == 3 + 1
+        assert tab.page.locator("#gallery-plot .mark").all_text_contents() == ["skip"]
+
+
 def test_convention_and_axis_switch(tab, front):
     tab.select("#convention", "paper")
     assert "GFLOPs a video (paper convention)" in tab.page.text_content("#plot")

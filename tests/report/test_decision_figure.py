@@ -11,7 +11,7 @@ from explorer.report.decision_tables import class_table, site_table
 from tests.report.test_pages import text_of
 from trainables.contract import Site
 from trainables.kit.measure.choices import chosen as held
-from trainables.kit.measure.choices import told_choices
+from trainables.kit.measure.choices import steady, told_choices
 from trainables.kit.measure.settings import NOT_ASKED
 
 BINARY = (
@@ -89,6 +89,15 @@ def test_a_skip_of_several_frames_counts_for_every_frame_that_it_covers():
     share_BUA = held(choice_BU, 2, unasked=NOT_ASKED)
     assert share_BUA[..., 1].tolist() == [[1, 1, 0, 1], [0, 0, 1, 1]]
     assert (share_BUA.sum(-1) == 1).all()
+
+
+def test_steady_is_what_every_unit_of_a_video_got():
+    share_BUA = held(np.array([[1, 1, 1], [0, 1, 1]], np.uint8), 2, unasked=NOT_ASKED)
+    assert steady(share_BUA).tolist() == [[0, 1], [0, 0]]
+    found = chosen(BINARY[:1], {"rgb": share_BUA}, columns_of(BINARY[:1], {"rgb": share_BUA}, {}), np.array([0, 0]), 1, {
+        "rgb": steady(share_BUA)
+    })  # fmt: skip
+    assert found["steady"] == {"rgb": {"use": 0.5, "skip": 0}}
 
 
 def test_what_computes_comes_before_what_skips():

@@ -209,3 +209,10 @@ def test_published_names_of_bn_inception_load(tmp_path):
     }
     loaded = new_model(adafuse_config(changes))
     assert loaded.backbone.state_dict()["blocks.0.module.0.conv.bias"].unique().tolist() == [3.0]
+
+
+def test_steady_are_channels_with_the_same_choice_in_all_frames():
+    choice_BTK = torch.tensor([[[KEEP, SKIP, KEEP, REUSE], [KEEP, SKIP, SKIP, REUSE], [KEEP, KEEP, SKIP, REUSE]]])
+    usage = usage_of(torch.nn.functional.one_hot(choice_BTK, 3).float())
+    assert usage.steady_BA is not None
+    assert usage.steady_BA.tolist() == [[0, 0.25, 0.25]]  # skip, reuse, keep

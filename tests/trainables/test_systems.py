@@ -264,8 +264,10 @@ def test_the_shares_of_a_site_s_choices_add_up_to_one_and_those_that_compute_agr
     measured = table(trained, case.last)
     found = measured.choices(sites, {})
     assert set(found) == {site.name for site in sites}
-    used = measured.decisions({})
+    used, never_changes = measured.decisions({}), measured.steady(sites, {})
+    assert set(never_changes) == set(found)
     for site in sites:
+        assert (never_changes[site.name] <= found[site.name].min(1) + 1e-6).all()
         assert found[site.name].shape[2] == len(site.choices)
         np.testing.assert_allclose(found[site.name].sum(-1), 1, atol=1e-5)
         for a, choice in enumerate(site.choices):

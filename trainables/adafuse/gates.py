@@ -94,12 +94,14 @@ def onehot(score_A: Tensor) -> Tensor:
 class Usage:
     """Shares of a block's gated channels, frame by frame, with the choices' gradient: what its cost follows from.
 
-    ``computed_BT``: needed by this frame or reused by the next (Eq. 5); by the last frame, what it keeps.
+    ``computed_BT``: needed by this frame or reused by the next (Eq. 5); by the last frame, what it keeps. ``steady_BA``: channels
+    with the same choice in all frames, for people; None where nothing was chosen.
     """
 
     computed_BT: Tensor
     kept_BT: Tensor
     reused_BT: Tensor
+    steady_BA: Tensor | None = None
 
 
 def usage_of(choice_BTKA: Tensor) -> Usage:
@@ -107,7 +109,12 @@ def usage_of(choice_BTKA: Tensor) -> Usage:
     keep_BTK, reuse_BTK = choice_BTKA[..., KEEP], choice_BTKA[..., REUSE]
     later_BTK = torch.cat([reuse_BTK[:, 1:], torch.zeros_like(reuse_BTK[:, :1])], 1)
     computed_BTK = 1 - (1 - keep_BTK) * (1 - later_BTK)
-    return Usage(computed_BT=computed_BTK.mean(-1), kept_BT=keep_BTK.mean(-1), reused_BT=reuse_BTK.mean(-1))
+    return Usage(
+        computed_BT=computed_BTK.mean(-1),
+        kept_BT=keep_BTK.mean(-1),
+        reused_BT=reuse_BTK.mean(-1),
+        steady_BA=choice_BTKA.detach().amin(1).mean(1),
+    )
 
 
 def _two_layers(point: GatePoint, hidden: int, keep: float) -> nn.Module:

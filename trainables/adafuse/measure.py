@@ -8,6 +8,7 @@ Axes: ``L`` setting, ``B`` video, ``T`` frame, ``A`` choice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,7 @@ class Measured:
             logits_LBC=torch.stack([logits_BC for logits_BC, _ in found]),
             share=share,
             gmacs={c: self._gmacs(c, share) for c in CONVENTIONS},
+            steady=_steady([usage for _, usage in found]),
         )
 
     def _under(self, setting: Mapping[str, float], x_BTCHW: Tensor, key_BT: Tensor) -> tuple[Tensor, dict[str, Usage]]:
@@ -125,14 +127,17 @@ class Measured:
         return (total_LBT.sum((0, 3)) + fixed * frames) / 1e9
 
 
+def _steady(usages: Sequence[Mapping[str, Usage]]) -> dict[str, Tensor]:
+    """``share_LBA`` by block, where something was chosen."""
+    of = {block: [s for usage in usages if (s := usage[block].steady_BA) is not None] for block in usages[0]}
+    return {block: torch.stack(each) for block, each in of.items() if each}
+
+
 def charged(usage: Mapping[str, Usage], mode: str) -> dict[str, Usage]:
     """What is computed for a choice: norms are known of channels that were computed."""
     if mode != THRESHOLD:
         return dict(usage)
-    return {
-        name: Usage(computed_BT=torch.ones_like(one.kept_BT), kept_BT=one.kept_BT, reused_BT=one.reused_BT)
-        for name, one in usage.items()
-    }
+    return {name: replace(one, computed_BT=torch.ones_like(one.kept_BT)) for name, one in usage.items()}
 
 
 def shares_of(usage: Mapping[str, Usage]) -> dict[str, Tensor]:

@@ -29,13 +29,14 @@ PICTURES_BYTES = 2_500_000  # of all pictures together; beyond it videos are lef
 class _Read:
     """A point with its decisions on all validation videos. ``predicted_B``: the class that it gives each.
 
-    ``use``: ``share_BU`` by name. ``choices``: ``share_BUA`` by site, as ``columns`` show them.
+    ``use``: ``share_BU`` by name. ``choices``: ``share_BUA`` by site, as ``columns`` show them; ``steady``: ``share_BA``.
     """
 
     point: FrontPoint
     use: Mapping[str, np.ndarray]
     sites: tuple[Site, ...]
     choices: Mapping[str, np.ndarray]
+    steady: Mapping[str, np.ndarray]
     columns: Columns
     label_B: np.ndarray
     predicted_B: np.ndarray
@@ -98,6 +99,7 @@ def _read(
         use=use,
         sites=sites,
         choices=choices,
+        steady=table.steady(sites, knobs),
         columns=columns_of(sites, choices, use),
         label_B=np.asarray(table.label_B),
         predicted_B=table.video_logits(knobs).argmax(-1),
@@ -120,7 +122,7 @@ def _config(front: Front, system: System, point: FrontPoint) -> Any:
 
 
 def _chosen(one: _Read, classes: int) -> dict[str, Json]:
-    return chosen(one.sites, one.choices, one.columns, one.label_B, classes)
+    return chosen(one.sites, one.choices, one.columns, one.label_B, classes, one.steady)
 
 
 # --- the gallery ------------------------------------------------------------------------------------------------------

@@ -33,3 +33,8 @@ def chosen(choice_BU: np.ndarray, count: int, *, unasked: int) -> np.ndarray:
     last_BU = np.maximum.accumulate(np.where(choice_BU != unasked, units, 0), axis=1)
     held_BU = np.take_along_axis(choice_BU, last_BU, axis=1)
     return (held_BU[..., None] == np.arange(count)).astype(np.float32)
+
+
+def steady(share_BUA: np.ndarray) -> np.ndarray:
+    """``share_BA``: 1 for the choice that every unit of a video got. For sites whose units are whole, not shares of their parts."""
+    return share_BUA.min(axis=1)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainables.contract import CONVENTIONS, Convention, CostTable, Scored, Site
-from trainables.kit.measure.choices import told_choices
+from trainables.kit.measure.choices import steady, told_choices
 
 DEFAULT_THRESHOLD = 0.5
 JOINT_THRESHOLD = "threshold.joint"  # the knob of a policy that decides on all modalities together
@@ -111,6 +111,10 @@ class ModalityReplay:
     def choices(self, sites: Sequence[Site], setting: Mapping[str, float]) -> dict[str, np.ndarray]:
         """``share_BSA`` by modality."""
         return told_choices(sites, self.decisions(setting))
+
+    def steady(self, sites: Sequence[Site], setting: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """``share_BA`` by modality."""
+        return {name: steady(share_BSA) for name, share_BSA in self.choices(sites, setting).items()}
 
     def _level(self, setting: Mapping[str, float], modality: str) -> _Level:
         weights = self.conditioned.nearest(setting, self.modalities) if self.conditioned else None

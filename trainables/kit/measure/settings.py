@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from trainables.contract import CONVENTIONS, Convention, Scored, Site
-from trainables.kit.measure.choices import chosen, told_choices
+from trainables.kit.measure.choices import chosen, steady, told_choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,8 @@ class SettingReplay:
     ``logits_LBC``: of the whole video. ``share``: by name, ``share_LBU`` used of every unit: bool, or in [0, 1] where a unit has
     parts. ``units_L``: how many of the units a setting has (a number of frames is a knob); the others are padding.
     ``gmacs``: ``gmacs_LB`` by convention. ``choice``: by site, ``choice_LBU`` that the policy made (an index into the site's
-    choices; :data:`NOT_ASKED` where it did not look), which says more than what was then computed.
+    choices; :data:`NOT_ASKED` where it did not look), which says more than what was then computed. ``steady_parts``: by site whose
+    units have parts, ``share_LBA`` of the parts that got the same choice in every unit.
     """
 
     settings: tuple[Mapping[str, float], ...]
@@ -38,6 +39,7 @@ class SettingReplay:
     video_ids: tuple[str, ...]
     labels_BC: np.ndarray | None = None
     choice: Mapping[str, np.ndarray] = field(default_factory=dict)
+    steady_parts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def truth_BC(self) -> np.ndarray:
@@ -90,6 +92,13 @@ class SettingReplay:
             for name, site in kept.items()
         }
 
+    def steady(self, sites: Sequence[Site], setting: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """``share_BA`` by site: where units have parts, as was measured."""
+        row = self.row(setting)
+        whole = [site for site in sites if site.name in self.choice]
+        found = {name: steady(share_BUA) for name, share_BUA in self.choices(whole, setting).items()}
+        return found | {s.name: self.steady_parts[s.name][row] for s in sites if s.name in self.steady_parts}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays; strings as UTF-8 bytes, so that they fit into safetensors."""
         about = {"video_ids": self.video_ids, "settings": [dict(setting) for setting in self.settings]}
@@ -100,6 +109,7 @@ class SettingReplay:
             "label_B": self.label_B.astype(np.int64),
             **{_SHARE + name: _plain(array) for name, array in self.share.items()},
             **{_CHOICE + name: array for name, array in self.choice.items()},
+            **{_STEADY + name: array.astype(np.float32) for name, array in self.steady_parts.items()},
             **{_GMACS + convention: array.astype(np.float64) for convention, array in self.gmacs.items()},
             "about": np.frombuffer(json.dumps(about).encode(), np.uint8).copy(),
         }
@@ -108,7 +118,7 @@ class SettingReplay:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SettingReplay:
         """The inverse of :meth:`arrays`."""
         about = json.loads(bytes(arrays["about"]).decode())
-        of = {prefix: _below(arrays, prefix) for prefix in (_SHARE, _CHOICE)}
+        of = {prefix: _below(arrays, prefix) for prefix in (_SHARE, _CHOICE, _STEADY)}
         return cls(
             settings=tuple(about["settings"]),
             logits_LBC=arrays["logits_LBC"],
@@ -119,11 +129,12 @@ class SettingReplay:
             video_ids=tuple(about["video_ids"]),
             labels_BC=arrays["labels_BC"].astype(bool) if "labels_BC" in arrays else None,
             choice=of[_CHOICE],
+            steady_parts=of[_STEADY],
         )
 
 
 NOT_ASKED = 255
-_SHARE, _CHOICE, _GMACS = "share.", "choice.", "gmacs."
+_SHARE, _CHOICE, _STEADY, _GMACS = "share.", "choice.", "steady.", "gmacs."
 
 
 def joined(tables: Sequence[SettingReplay]) -> SettingReplay:
@@ -140,6 +151,7 @@ def joined(tables: Sequence[SettingReplay]) -> SettingReplay:
         video_ids=first.video_ids,
         labels_BC=first.labels_BC,
         choice={n: np.concatenate([_padded(t.choice[n], units, NOT_ASKED) for t in tables]) for n in first.choice},
+        steady_parts={n: np.concatenate([t.steady_parts[n] for t in tables]) for n in first.steady_parts},
     )
 
 

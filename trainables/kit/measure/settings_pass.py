@@ -16,12 +16,15 @@ from trainables.kit.measure.settings import SettingReplay
 
 @dataclass(frozen=True, kw_only=True)
 class SettingOutput:
-    """What the network says of a batch under every setting: ``logits_LBC``, ``share_LBU`` by name, ``gmacs_LB``, ``choice_LBU``."""
+    """What the network says of a batch under every setting: ``logits_LBC``, ``share_LBU`` by name, ``gmacs_LB``, ``choice_LBU``,
+    ``share_LBA`` of the parts that were steady.
+    """
 
     logits_LBC: Tensor
     share: Mapping[str, Tensor]
     gmacs: Mapping[Convention, Tensor]
     choice: Mapping[str, Tensor] = field(default_factory=dict)
+    steady: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class _Row:
     share: Mapping[str, np.ndarray]
     gmacs: Mapping[Convention, np.ndarray]
     choice: Mapping[str, np.ndarray]
+    steady: Mapping[str, np.ndarray]
     label: int
     labels_C: np.ndarray | None
 
@@ -71,6 +75,7 @@ def setting_replay(
         video_ids=tuple(video_ids),
         labels_BC=np.stack(several) if several else None,
         choice={name: np.stack([row.choice[name] for row in rows], 1) for name in rows[0].choice},
+        steady_parts={name: np.stack([row.steady[name] for row in rows], 1) for name in rows[0].steady},
     )
 
 
@@ -79,6 +84,7 @@ def _rows(output: SettingOutput, batch: Batch) -> dict[int, _Row]:
     share = {name: tensor.cpu().numpy() for name, tensor in output.share.items()}
     gmacs = {convention: tensor.cpu().numpy() for convention, tensor in output.gmacs.items()}
     choice = {name: tensor.cpu().numpy().astype(np.uint8) for name, tensor in output.choice.items()}
+    steady = {name: tensor.cpu().numpy() for name, tensor in output.steady.items()}
     labels_BC = None if batch.labels_BC is None else batch.labels_BC.cpu().numpy().astype(bool)
     return {
         index: _Row(
@@ -86,6 +92,7 @@ def _rows(output: SettingOutput, batch: Batch) -> dict[int, _Row]:
             share={name: array[:, b] for name, array in share.items()},
             gmacs={convention: array[:, b] for convention, array in gmacs.items()},
             choice={name: array[:, b] for name, array in choice.items()},
+            steady={name: array[:, b] for name, array in steady.items()},
             label=label,
             labels_C=None if labels_BC is None else labels_BC[b],
         )
