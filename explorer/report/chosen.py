@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def chosen(
     columns: Columns,
     label_B: np.ndarray,
     classes: int,
-    steady: Mapping[str, np.ndarray] | None = None,
+    steady: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> dict[str, Json]:
     """Means over videos. ``by_class`` is null for a class without a video; ``sites``: each one's own choices.
 
@@ -75,7 +76,7 @@ def chosen(
         "by_unit": [_row(share_K) for share_K in columns.share_BUK.mean(0)],
         "by_class": [_row(mean_BK[those].mean(0)) if those.any() else None for those in of_class],
         "sites": {s.name: _of_site(s, choices[s.name].mean(1)) for s in sites if s.name in choices},
-        "steady": {s.name: _of_site(s, steady[s.name]) for s in sites if s.name in (steady or {})},
+        "steady": {s.name: _of_site(s, steady[s.name]) for s in sites if s.name in steady},
     }
 
 
