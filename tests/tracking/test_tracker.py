@@ -592,3 +592,23 @@ def test_paused_promoted_and_pruned_trials_are_told_as_what_they_are(space):
     assert why == {"trial.aim": str(IN_A_GAP), "trial.forked_from": "1"}
     assert "trial.aim" not in trials[0].data.tags
     assert not any("accuracy" in run.data.metrics for run in trials.values()), "partial values are not a trial's"
+
+
+def test_the_parent_tells_how_far_previews_agree_with_the_trials(space):
+    tracker = MlflowTracker(space)
+    sweep = RealSweep(space, tracker.on_event)
+    sweep.start()
+    agreement = {"trials": 2, "tau": {"accuracy": 0.25, "gflops": 1.0, "area": 0.5}, "low": -0.5, "trusted": True}
+    sweep.tell(Kind.TRIAL_PREVIEWED, trial=3, data={"candidates": 4, "failed": 0, "agreement": agreement})
+    sweep.end("interrupted")
+    assert tracker.close()
+    tree = Tree(tracker.uri)
+    told = {name: value for name, value in tree.parent.data.metrics.items() if name.startswith("preview.")}
+    assert told == {
+        "preview.candidates": 4,
+        "preview.chooses": 1,
+        "preview.tau.accuracy": 0.25,
+        "preview.tau.gflops": 1,
+        "preview.tau.area": 0.5,
+    }
+    assert tree.steps(tree.parent, "preview.chooses") == [3]
