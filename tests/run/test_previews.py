@@ -71,7 +71,9 @@ def test_previews_are_in_the_store_once_a_key_and_on_no_front(space: SearchSpace
     assert stages.count("preview.table") == 1
     assert stages.count("preview") == 1 + 4 * CANDIDATES  # the first trial's own, and each proposal's
     previews = {preview_chain(space, trial.params)[-1].key for trial in read_study(space.folder / "study.journal")}
-    assert not previews & {point.key for point in Front.load(space.folder).points}
+    assert len(previews) == 5 and previews <= set(store.keys())
+    on_front = {point.result.name for point in Front.load(space.folder).points}
+    assert on_front <= set(store.keys()) - previews and on_front
 
 
 def test_the_log_and_the_status_say_what_was_previewed(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
