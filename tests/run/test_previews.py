@@ -10,6 +10,7 @@ import pytest
 from explorer.browse import Front
 from explorer.cli.app import run
 from explorer.errors import SpecError
+from explorer.run.cluster import cluster
 from explorer.run.news import LOG_FILE
 from explorer.run.sweep import run_sweep
 from explorer.search.book import KNEW, PREVIEW, StudyBook
@@ -20,6 +21,8 @@ from explorer.spec.plan import preview_chain
 from explorer.spec.space import SearchSpace
 from explorer.store import Store
 from tests.run.sweeps import toy
+
+pytestmark = pytest.mark.ray
 
 CANDIDATES = 4
 
@@ -40,9 +43,10 @@ def previewed(storage: Path, trials: int) -> SearchSpace:
 def space(tmp_path_factory: pytest.TempPathFactory) -> SearchSpace:
     """A sweep of three trials that went on to five."""
     storage = tmp_path_factory.mktemp("previewed")
-    run_sweep(previewed(storage, 3))
     space = previewed(storage, 5)
-    run_sweep(space)
+    with cluster():
+        run_sweep(previewed(storage, 3))
+        run_sweep(space)
     return space
 
 
