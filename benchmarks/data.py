@@ -8,7 +8,8 @@ the batch's inputs hold in the cache (crops of 8-bit pixels, 16-bit spectrograms
 without what follows for both alike (scaling, mirroring, normalisation). ``prepare_over_decode_resize``: building
 the JPEG cache of frames, against a bare loop that decodes the same files and scales every frame to RGB, on the same cores
 (``..._yuv``: scales without converting colours, which is what ``prepare`` does; ``prepare_over_decode``: does not scale);
-none hashes. All are timed in turns, and the fastest turn of each counts: other work on the machine only ever adds.
+none hashes. ``manifest_over_json``: reading and checking a manifest of 100,000 lines, against parsing its lines alone. All are
+timed in turns, and the fastest turn of each counts: other work on the machine only ever adds.
 
 The clips are made here: scenes with 1/f texture, a moving camera, an object and sensor noise, 340x256 and 1280x720 at
 30 frames a second; ``tiny`` reads the demonstration's clips.
@@ -229,6 +230,27 @@ def bytes_a_clip(config: DataConfig, cache: Path) -> int:
     return round(sum(f.stat().st_size for f in files) / len(read_manifest(config.manifest).videos))
 
 
+def reading(folder: Path, turns: int, lines: int = 100_000) -> dict[str, float]:
+    """Seconds to read and check a manifest of so many parts of one file, and to parse its lines alone."""
+    folder.mkdir()
+    (folder / "a.mp4").touch()
+    labels = ({"label": n % 400, "label_name": f"class {n % 400}"} for n in range(lines))
+    rows = (
+        {"id": f"v{n}", "split": "train", "path": "a.mp4", **x, "start_s": n, "end_s": n + 10}
+        for n, x in enumerate(labels)
+    )
+    file = folder / "manifest.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    best = {"manifest": float("inf"), "json": float("inf")}
+    for _ in range(turns):
+        started = CLOCK()
+        assert len(read_manifest(file).videos) == lines
+        read = CLOCK()
+        assert len([json.loads(line) for line in file.read_text().splitlines()]) == lines
+        best = {"manifest": min(best["manifest"], read - started), "json": min(best["json"], CLOCK() - read)}
+    return best
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clips", type=int, default=8, help="of each size")
@@ -269,6 +291,7 @@ def measure(folder: Path, *, clips: int, seconds: float, turns: int) -> dict[str
         name: loading(config, cache, 48 if name.startswith("tiny") else 6, turns) for name, config in configs.items()
     }
     prepare = {size: preparing(manifest, folder / f"{size} cache", turns) for size, manifest in manifests.items()}
+    lines = reading(folder / "lines", turns)
     return {
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
@@ -283,6 +306,8 @@ def measure(folder: Path, *, clips: int, seconds: float, turns: int) -> dict[str
         "source_bytes_a_clip": {
             size: round(sum(f.stat().st_size for f in m.parent.glob("*.mp4")) / clips) for size, m in manifests.items()
         },
+        "manifest_over_json": round(lines["manifest"] / lines["json"], 1),
+        "manifest_s": round(lines["manifest"], 2),
         "jpeg_psnr_db": round(quality(manifests["340x256"]), 1),
         "ms_a_video": {n: {what: round(1000 * s, 2) for what, s in seconds.items()} for n, seconds in load.items()},
     }

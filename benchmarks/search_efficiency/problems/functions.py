@@ -96,7 +96,7 @@ def from_pymoo(name: str) -> FunctionProblem:
     two = {"n_obj": 2} if name == "dtlz2" else {}
     inner = get_problem(name, n_var=VARIABLES, **two)
     reference = REFERENCES[name]
-    true_front = _dtlz2_front() if name == "dtlz2" else inner.pareto_front(n_pareto_points=1000)
+    true_front = _dtlz2_front() if name == "dtlz2" else inner.pareto_front(1000)  # its parameter has two names
     best = float(moocore.hypervolume(np.asarray(true_front), ref=reference))
     return FunctionProblem(
         lambda x, fidelity: _two(inner.evaluate(np.array([x]))[0]), variables=VARIABLES, reference=reference, best=best
